@@ -1,0 +1,134 @@
+"""Every exception this package raises, as one tree, and the map from a server's error text to a class.
+
+    MemoryStoreError
+    ├── InvalidInputError (ValueError)     refused before anything is sent; names the argument
+    │   ├── InvalidAgentIdError
+    │   ├── StateShapeError                wrong number of features or of dimensions
+    │   ├── StateTypeError (TypeError)     not numbers
+    │   ├── NonFiniteStateError            NaN or infinity
+    │   ├── InvalidMetadataError           not a mapping, or not expressible in JSON
+    │   └── InvalidTimestampError
+    ├── MemoryNotFoundError (LookupError)  no memory of that agent has that timestamp
+    ├── TimestampExistsError               a memory of that agent already has that timestamp
+    ├── CodecNotFoundError                 the codec, or one version of it, is not published on this server
+    ├── CodecMismatchError                 the agent's memories belong to another codec
+    ├── CorruptMemoryError                 a stored value cannot be read as a memory
+    ├── ConnectionLostError (ConnectionError)
+    └── ServerError                        the server answered with an error of its own
+        ├── OutOfMemoryError               maxmemory is reached
+        ├── MissingModuleError             the engine or RedisJSON is not loaded
+        ├── UnsupportedServerError         the server is too old
+        └── ServerStartError               an embedded server did not come up
+"""
+
+from __future__ import annotations
+
+import redis
+
+
+class MemoryStoreError(Exception):
+    """Base of every error of this package."""
+
+
+class InvalidInputError(MemoryStoreError, ValueError):
+    """An argument was refused before anything was sent."""
+
+
+class InvalidAgentIdError(InvalidInputError):
+    """The agent id is not text of 1 to 256 bytes without braces or control characters."""
+
+
+class StateShapeError(InvalidInputError):
+    """A state has another number of features, or of dimensions, than the codec takes."""
+
+
+class StateTypeError(InvalidInputError, TypeError):
+    """A state is not made of real numbers."""
+
+
+class NonFiniteStateError(InvalidInputError):
+    """A state holds NaN or infinity."""
+
+
+class InvalidMetadataError(InvalidInputError):
+    """Metadata is not a mapping with text keys, or JSON cannot express it."""
+
+
+class InvalidTimestampError(InvalidInputError):
+    """A timestamp is not an integer from 0 to 2**53 - 1, or a batch gives one twice."""
+
+
+class MemoryNotFoundError(MemoryStoreError, LookupError):
+    """No memory of that agent has that timestamp."""
+
+
+class TimestampExistsError(MemoryStoreError):
+    """A memory of that agent already has that timestamp; nothing was written."""
+
+
+class CodecNotFoundError(MemoryStoreError):
+    """The codec, or the version a memory was written with, is not published on this server."""
+
+
+class CodecMismatchError(MemoryStoreError):
+    """The agent's memories belong to a codec of another name."""
+
+
+class CorruptMemoryError(MemoryStoreError):
+    """A stored value cannot be read as a memory."""
+
+
+class ConnectionLostError(MemoryStoreError, ConnectionError):
+    """The server cannot be reached, or the connection broke before the answer came."""
+
+
+class ServerError(MemoryStoreError):
+    """The server answered with an error."""
+
+
+class OutOfMemoryError(ServerError):
+    """The server has reached maxmemory; nothing was written."""
+
+
+class MissingModuleError(ServerError):
+    """The server lacks a module this package needs."""
+
+
+class UnsupportedServerError(ServerError):
+    """The server is older than this package supports."""
+
+
+class ServerStartError(ServerError):
+    """An embedded server did not become ready; the message ends with the tail of its log."""
+
+
+# The scripts answer `MEMERR CODE detail`; one table says what each code means to the caller.
+_CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
+    "BADARG": InvalidInputError,
+    "BADSTATE": NonFiniteStateError,
+    "NOTFOUND": MemoryNotFoundError,
+    "EXISTS": TimestampExistsError,
+    "NOCODEC": CodecNotFoundError,
+    "OTHERCODEC": CodecMismatchError,
+    "CORRUPT": CorruptMemoryError,
+}
+
+
+def from_redis_error(error: redis.RedisError) -> MemoryStoreError:
+    """Return this package's exception for an error that redis-py raised."""
+    text = str(error)
+    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+        return ConnectionLostError(f"the Redis server cannot be reached or did not answer: {text}")
+    _, found, tail = text.partition("MEMERR ")
+    if found:
+        code, _, detail = tail.partition(" ")
+        return _CLASS_OF_CODE.get(code, ServerError)(detail)
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith("OOM"):
+        return OutOfMemoryError(f"nothing was written: {text}")
+    lowered = text.lower()
+    if "unknown redis command" in lowered or "unknown command" in lowered:
+        return MissingModuleError(
+            f"the server lacks a command this package needs ({text}); load the engine (redisai.so) and RedisJSON, "
+            "or start one with `modules-store serve`"
+        )
+    return ServerError(text)

@@ -1,0 +1,47 @@
+"""Every key name in Redis, in one place.
+
+The braces are literal: they make all keys of one agent share a cluster slot. `lua/README.md` says what each key
+holds. The scripts derive a memory's keys from its index key, so the two sides agree on `agent:{ID}:memor…`.
+"""
+
+from __future__ import annotations
+
+
+def index(agent_id: str) -> str:
+    """Sorted set of the agent's timestamps; member and score are the timestamp in milliseconds."""
+    return f"agent:{{{agent_id}}}:memories"
+
+
+def memory(agent_id: str, timestamp: int) -> str:
+    """One compressed memory: header and codes."""
+    return f"agent:{{{agent_id}}}:memory:{timestamp}"
+
+
+def memory_metadata(agent_id: str, timestamp: int) -> str:
+    """RedisJSON document of one memory; exists only where metadata was given."""
+    return f"agent:{{{agent_id}}}:memory:{timestamp}:meta"
+
+
+def agent_metadata(agent_id: str) -> str:
+    """RedisJSON: codec, compression rates by feature group, retention policy, counters of one agent."""
+    return f"agent:{{{agent_id}}}:metadata"
+
+
+def agent_memory_system(agent_id: str) -> str:
+    """RedisJSON: the codec configuration this agent uses."""
+    return f"agent:{{{agent_id}}}:memory_system"
+
+
+def codec(name: str) -> str:
+    """RedisJSON: versions, feature groups, training metrics and content hashes of a codec."""
+    return f"memory_system:{name}"
+
+
+def encoder(name: str, version: int) -> str:
+    """AI model FLOAT[B, D] -> codes[B, C] of one codec version."""
+    return f"memory_system:{name}:v{version}:encoder"
+
+
+def decoder(name: str, version: int) -> str:
+    """AI model codes[B, C] -> FLOAT[B, D] of one codec version."""
+    return f"memory_system:{name}:v{version}:decoder"
