@@ -45,6 +45,7 @@ _OWN_SETTINGS = {
     *("dir", "dbfilename", "logfile", "appendonly", "appenddirname"),
 }
 _START_ATTEMPTS = 5
+_ANSWER_TIMEOUT_S = 2.0
 _STOP_TIMEOUT_S = 60.0  # much data is saved on the way out
 _KILL_TIMEOUT_S = 10.0
 _POLL_S = 0.02
@@ -96,9 +97,9 @@ class EmbeddedServer:
         engine, engine_args: another redisai.so; arguments for it, such as ("THREADS_PER_QUEUE", "2").
         start_timeout_s: seconds after which the start has failed; raise it where much data is loaded.
 
-        Raises ServerStartError, with the end of the log, where the server does not come up; MissingModuleError
-        where a module's file is missing; UnsupportedServerError where redis-server is too old;
-        InvalidInputError.
+        Raises ServerStartError, with the end of the log, where the server does not come up;
+        MissingModuleError where a module's file is missing; UnsupportedServerError where redis-server is too
+        old; InvalidInputError.
         """
         self._config = dict(config or {})
         if owned := sorted(_OWN_SETTINGS & self._config.keys()):
@@ -124,7 +125,6 @@ class EmbeddedServer:
         self._temporary_dir = Path(tempfile.mkdtemp(prefix="modules-store-", dir=parent))
         if not self._port and not self._unix_socket:
             self._unix_socket = self._temporary_dir / "redis.sock"
-        self._keeps_data = data_dir is not None
         self._data_dir = Path(data_dir).absolute() if data_dir is not None else self._temporary_dir
         self._log_path = self._data_dir / "redis.log"
         self._log_offset = 0
@@ -162,6 +162,11 @@ class EmbeddedServer:
         """Folder of the RDB file, the AOF and redis.log."""
         return self._data_dir
 
+    @property
+    def keeps_data(self) -> bool:
+        """Whether the data outlives the server: a data_dir was given."""
+        return self._data_dir != self._temporary_dir
+
     def log_tail(self, lines: int = 40) -> str:
         """Return the last lines that the server wrote since its last start; empty where its log is gone."""
         try:
@@ -192,7 +197,7 @@ class EmbeddedServer:
         In a fork of the process that started the server it does nothing.
         """
         if os.getpid() == self._owner_pid:
-            self._shut_down(save=self._keeps_data)
+            self._shut_down(save=self.keeps_data)
             shutil.rmtree(self._temporary_dir, ignore_errors=True)
             atexit.unregister(self.stop)
 
@@ -231,7 +236,9 @@ class EmbeddedServer:
                 return
             self._kill()
             log = self.log_tail()
-            if self._picks_port and "Address already in use" in log:
+            if "Address already in use" in log:
+                if not self._picks_port:
+                    raise ServerStartError(f"port: {self._port} is in use by another program")
                 self._port = _free_port()
             elif "search" in self._modules and f"Can't load module from {self._modules['search'][0]}" in log:
                 _log.warning("%s cannot load RediSearch; starting without it", self._redis_server)
@@ -269,7 +276,7 @@ class EmbeddedServer:
         settings: dict[str, str | int] = {
             "bind": "127.0.0.1",
             "appendonly": "yes" if self._appendonly and not has_only_rdb else "no",
-            **({"shutdown-on-sigterm": "save"} if self._keeps_data else {"save": '""'}),
+            **({"shutdown-on-sigterm": "save"} if self.keeps_data else {"save": '""'}),
             **self._config,
         }
         arguments = ["--dir", str(self._data_dir), "--port", str(self._port)]
@@ -286,7 +293,7 @@ class EmbeddedServer:
 
     def _becomes_ready(self, deadline: float) -> bool:
         """Wait until the server has loaded its data and answers; False where it ended or time ran out."""
-        with self._client() as client:
+        with self._client(_ANSWER_TIMEOUT_S) as client:
             if not self._wait_until(deadline, lambda: self._has_loaded(client)):
                 return False
             if not self._appendonly or self._has_aof():
@@ -304,19 +311,19 @@ class EmbeddedServer:
     def _has_loaded(self, client: redis.Redis) -> bool:
         try:
             facts = client.info()
-        except redis.ConnectionError:
+        except redis.RedisError:
             return False
-        # Where another program has our port, its answer is not ours.
+        # Where another program has our port, the answer (or error) is not ours.
         return bool(self._process and facts["process_id"] == self._process.pid and not facts["loading"])
 
-    def _client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, socket_timeout=_STOP_TIMEOUT_S, retry=Retry(NoBackoff(), 0))
+    def _client(self, timeout_s: float) -> redis.Redis:
+        return redis.Redis.from_url(self.url, socket_timeout=timeout_s, retry=Retry(NoBackoff(), 0))
 
     def _shut_down(self, *, save: bool) -> None:
         """End the server in order, then see that it is gone."""
         if self._process and self._process.poll() is None:
             try:
-                with self._client() as client:
+                with self._client(_STOP_TIMEOUT_S) as client:
                     client.shutdown(save=save, nosave=not save, now=not save)
                 self._process.wait(_STOP_TIMEOUT_S)
             except (redis.RedisError, subprocess.TimeoutExpired) as error:

