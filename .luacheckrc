@@ -1,4 +1,7 @@
 -- Redis scripts: the server's globals, and one chunk a file whose includes are pasted in by the loader.
 std = "lua51"
 max_line_length = 110
-read_globals = { "redis", "cjson", "cmsgpack", "struct", "bit", "KEYS", "ARGV" }
+read_globals = {
+  "redis", "cjson", "cmsgpack", "struct", "bit", "KEYS", "ARGV",
+  "agents", "arguments", "codec", "errors", "layout", "recall", "timestamps", "trim", -- lua/include
+}

@@ -1,0 +1,162 @@
+-- The layout "keys": every memory a key of its own. Only these functions touch memories, their metadata
+-- documents and the index; another layout would be another file with the same functions. Each takes the index
+-- key, from which the others derive: agent:{ID}:memories, agent:{ID}:memory:TS, agent:{ID}:memory:TS:meta.
+-- @include errors
+local layout = {}
+
+local CHUNK = 1000 -- memories a call: unpack() takes under 8000 values, and a call uses up to three a memory
+
+local function key_prefix(index)
+  return index:sub(1, -#'ies' - 1) .. 'y:'
+end
+
+-- The agent's id as it stands in the index key.
+function layout.agent(index)
+  return index:match('{(.*)}')
+end
+
+-- Calls visit(from, to) for every chunk of first … last.
+local function chunked(first, last, visit)
+  for from = first, last, CHUNK do
+    visit(from, math.min(from + CHUNK - 1, last))
+  end
+end
+
+local function keys_of(index, ids, from, to, suffix)
+  local prefix, keys = key_prefix(index), {}
+  for i = from, to do
+    keys[#keys + 1] = prefix .. ids[i] .. suffix
+  end
+  return keys
+end
+
+function layout.count(index)
+  return redis.call('ZCARD', index)
+end
+
+-- `limit` ids from the newest, after leaving out `skip` of them.
+function layout.newest(index, skip, limit)
+  return redis.call('ZRANGE', index, skip, skip + limit - 1, 'REV')
+end
+
+-- `limit` ids from the oldest.
+function layout.oldest(index, limit)
+  return redis.call('ZRANGE', index, 0, limit - 1)
+end
+
+-- The first of ids[from … to] that the index has or whose keys exist, or nil.
+local function first_taken(index, ids, from, to)
+  for i, score in ipairs(redis.call('ZMSCORE', index, unpack(ids, from, to))) do
+    if score then
+      return ids[from + i - 1]
+    end
+  end
+  for _, suffix in ipairs({ '', ':meta' }) do
+    local keys = keys_of(index, ids, from, to, suffix)
+    if redis.call('EXISTS', unpack(keys)) > 0 then
+      for i = 1, #keys do
+        if redis.call('EXISTS', keys[i]) == 1 then
+          return ids[from + i - 1]
+        end
+      end
+    end
+  end
+end
+
+-- Refuses ids that repeat or are taken: nothing is ever overwritten.
+function layout.must_be_new(index, ids)
+  local seen = {}
+  for _, id in ipairs(ids) do
+    if seen[id] then
+      errors.refuse('EXISTS', 'timestamp ' .. id .. ' is given twice')
+    end
+    seen[id] = true
+  end
+  chunked(1, #ids, function(from, to)
+    local id = first_taken(index, ids, from, to)
+    if id then
+      errors.refuse('EXISTS', string.format('agent %s already has a memory at %s', layout.agent(index), id))
+    end
+  end)
+end
+
+-- Writes metadata documents for new ids; `metadata` has a JSON text or '' for each of them, or is empty.
+-- RedisJSON may refuse a text (nested too deeply, say): so this is the first write, and it undoes itself.
+function layout.describe(index, ids, metadata)
+  local prefix = key_prefix(index)
+  local head = '{"agent":' .. cjson.encode(layout.agent(index)) .. ',"timestamp":'
+  local written = {}
+  chunked(1, #metadata, function(from, to)
+    local arguments = {}
+    for i = from, to do
+      if metadata[i] ~= '' then
+        arguments[#arguments + 1] = prefix .. ids[i] .. ':meta'
+        arguments[#arguments + 1] = '$'
+        arguments[#arguments + 1] = head .. ids[i] .. ',"metadata":' .. metadata[i] .. '}'
+      end
+    end
+    if #arguments == 0 then
+      return
+    end
+    local reply = redis.pcall('JSON.MSET', unpack(arguments)) -- all of them or none
+    if reply.err then
+      for _, key in ipairs(written) do
+        redis.call('UNLINK', key)
+      end
+      errors.refuse('BADMETA', 'RedisJSON refuses the metadata: ' .. reply.err)
+    end
+    for i = 1, #arguments, 3 do
+      written[#written + 1] = arguments[i]
+    end
+  end)
+end
+
+-- Writes and indexes the memories first … last.
+function layout.put(index, ids, values, first, last)
+  local prefix = key_prefix(index)
+  chunked(first, last, function(from, to)
+    local entries, scores = {}, {}
+    for i = from, to do
+      local id, n = ids[i], 2 * (i - from)
+      entries[n + 1], entries[n + 2] = prefix .. id, values[i]
+      scores[n + 1], scores[n + 2] = id, id
+    end
+    redis.call('MSET', unpack(entries))
+    redis.call('ZADD', index, unpack(scores))
+  end)
+end
+
+-- The values of ids, false where there is none.
+function layout.get(index, ids)
+  local values = {}
+  chunked(1, #ids, function(from, to)
+    for i, value in ipairs(redis.call('MGET', unpack(keys_of(index, ids, from, to, '')))) do
+      values[from + i - 1] = value
+    end
+  end)
+  return values
+end
+
+-- The metadata of ids as JSON texts, false where there is none.
+function layout.metadata(index, ids)
+  local texts = {}
+  chunked(1, #ids, function(from, to)
+    local arguments = keys_of(index, ids, from, to, ':meta')
+    arguments[#arguments + 1] = '.metadata'
+    for i, text in ipairs(redis.call('JSON.MGET', unpack(arguments))) do
+      texts[from + i - 1] = text
+    end
+  end)
+  return texts
+end
+
+-- Removes memories: value, metadata and index entry together.
+function layout.drop(index, ids)
+  chunked(1, #ids, function(from, to)
+    redis.call('ZREM', index, unpack(ids, from, to))
+    redis.call('UNLINK', unpack(keys_of(index, ids, from, to, '')))
+    redis.call('UNLINK', unpack(keys_of(index, ids, from, to, ':meta')))
+  end)
+end
+
+return layout

@@ -1,0 +1,38 @@
+-- The ids of memories: integers in milliseconds, kept as decimal text so that none is ever printed as 1e+15.
+-- @include errors
+-- @include arguments
+local timestamps = {}
+
+local LARGEST = 2 ^ 53 - 1 -- the largest that a sorted set's score and a Lua number hold exactly
+
+local function to_id(timestamp)
+  return string.format('%.0f', timestamp)
+end
+
+-- The ids that a caller gave as a JSON array.
+function timestamps.parse(text, name)
+  local ids = arguments.json(text, name)
+  for i = 1, #ids do
+    ids[i] = to_id(arguments.integer(ids[i], name, 0, LARGEST))
+  end
+  return ids
+end
+
+-- `count` ids in a row for new memories: from this millisecond on, but after `newest`, the newest id or nil.
+function timestamps.following(newest, count)
+  local now = redis.call('TIME')
+  local first = now[1] * 1000 + math.floor(now[2] / 1000)
+  if newest then
+    first = math.max(first, newest + 1)
+  end
+  if first + count - 1 > LARGEST then
+    errors.refuse('BADARG', 'no timestamps are left after ' .. newest)
+  end
+  local ids = {}
+  for i = 1, count do
+    ids[i] = to_id(first + i - 1)
+  end
+  return ids
+end
+
+return timestamps

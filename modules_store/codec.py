@@ -1,0 +1,126 @@
+"""States as arrays, and as the bytes that the models take: FLOAT[B, D], little endian, row after row.
+
+Owns what can be told about a codec and a state without a server. The codes themselves are the server's
+business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modules_store import errors, keys
+
+STATE_DTYPE = np.dtype("<f4")
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One published version of a codec, as its document `memory_system:NAME` describes it."""
+
+    name: str
+    version: int
+    input_dim: int
+    configuration: str
+    """JSON for the scripts and the agent's document: what encodes and decodes, and the form of the codes."""
+    feature_groups: str
+    """JSON for the scripts: [{name, features, codes}, …] in the order of the features."""
+
+
+def parse_codec_document(name: str, version: int | None, document: Mapping[str, Any] | None) -> Codec:
+    """Return one version of a codec, the latest where `version` is None.
+
+    Raises CodecNotFoundError where there is no such document or version, or the document is not one of a
+    codec.
+    """
+    if document is None:
+        raise errors.CodecNotFoundError(
+            f"codec {name!r} is not published on this server: there is no {keys.codec(name)}"
+        )
+    try:
+        wanted = document["latest"] if version is None else version
+        versions = document["versions"]
+        if str(wanted) not in versions:
+            have = ", ".join(versions) or "none"
+            raise errors.CodecNotFoundError(f"codec {name!r} has no version {wanted}; published: {have}")
+        entry = versions[str(wanted)]
+        configuration = {"name": name, "version": entry["version"], "input_dim": document["input_dim"]}
+        configuration |= {field: entry[field] for field in ("codes", "code_dtype", "encoder", "decoder")}
+        groups = [
+            {"name": group, "features": bounds["end"] - bounds["start"], "codes": bounds["codes"]}
+            for group, bounds in entry.get("feature_groups", {}).items()
+        ]
+        return Codec(name, entry["version"], document["input_dim"], _compact(configuration), _compact(groups))
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise errors.CodecNotFoundError(
+            f"{keys.codec(name)} does not describe a codec: {problem!r}"
+        ) from problem
+
+
+def to_row(state: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]:
+    """Return one state, of shape [D], as float32[1, D]; otherwise as `to_rows`."""
+    return _to_float32(_as_array(state, argument), (codec.input_dim,), codec, argument).reshape(1, -1)
+
+
+def to_rows(states: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]:
+    """Return `states`, of shape [B, D] with B from 0, as float32[B, D], C-contiguous.
+
+    `states` is whatever NumPy makes an array of real numbers of: arrays, torch tensors of any device, with
+    or without gradient, nested sequences, sequences of arrays or tensors. `argument` is what errors call
+    it. Integers and float64 are rounded to float32. Raises StateTypeError, StateShapeError,
+    NonFiniteStateError.
+    """
+    array = _as_array(states, argument)
+    if array.shape == (0,):
+        array = np.empty((0, codec.input_dim), STATE_DTYPE)
+    return _to_float32(array, (len(array) if array.ndim else 0, codec.input_dim), codec, argument)
+
+
+def from_rows(blob: bytes, count: int) -> npt.NDArray[np.float32]:
+    """Return the `count` states in `blob`, float32[count, D], as an array of its own."""
+    return np.frombuffer(blob, dtype=STATE_DTYPE).reshape(count, -1).astype(np.float32)
+
+
+def _to_float32(
+    array: npt.NDArray[Any], shape: tuple[int, ...], codec: Codec, argument: str
+) -> npt.NDArray[np.float32]:
+    if array.dtype.kind not in "fiu":
+        raise errors.StateTypeError(f"{argument} has dtype {array.dtype}; a state is made of real numbers")
+    if array.shape != shape:
+        raise errors.StateShapeError(
+            f"{argument} has shape {list(array.shape)}, not {list(shape)}: "
+            f"codec {codec.name!r} takes states of {codec.input_dim} features"
+        )
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is refused below
+        values = np.ascontiguousarray(array, dtype=STATE_DTYPE)
+    finite = np.isfinite(values)
+    if not finite.all():
+        at = [int(i) for i in np.argwhere(~finite)[0]]
+        raise errors.NonFiniteStateError(f"{argument}{at} is {array[tuple(at)]}, not a finite float32")
+    return values
+
+
+def _as_array(states: Any, argument: str) -> npt.NDArray[Any]:
+    try:
+        if isinstance(states, list | tuple):
+            states = [_without_torch(state) for state in states]
+        return np.asarray(_without_torch(states))
+    except ValueError as problem:  # rows of unequal length
+        raise errors.StateShapeError(f"{argument} is not an array: {problem}") from problem
+    except (TypeError, RuntimeError) as problem:
+        raise errors.StateTypeError(f"{argument} cannot be made an array: {problem}") from problem
+
+
+def _without_torch(state: Any) -> Any:
+    """Return a tensor's values as a NumPy array, anything else as it is. Torch itself is never imported."""
+    return state.detach().cpu().numpy() if hasattr(state, "detach") else state
+
+
+def _compact(value: Any) -> str:
+    """Return JSON exactly as RedisJSON prints it, so that the scripts can compare texts."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
