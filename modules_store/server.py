@@ -51,8 +51,13 @@ _KILL_TIMEOUT_S = 10.0
 _POLL_S = 0.02
 _SOCKET_PATH_BYTES = 107  # sun_path less its NUL
 
-# A line on the pipe says that the server was stopped; the pipe's end without one, that our process is gone.
-_KILL_WHEN_ORPHANED = 'read -r _ || kill -TERM "$1"'
+# A line on the pipe says that we stopped the server; the pipe's end without one, that our process is gone.
+_CLEAN_UP_WHEN_ORPHANED = """
+read -r _ && exit
+kill -TERM "$1"
+while kill -0 "$1" 2>/dev/null; do sleep 0.1; done
+rm -rf -- "$2"
+"""
 
 
 class EmbeddedServer:
@@ -265,7 +270,7 @@ class EmbeddedServer:
                 start_new_session=True,
             )
         self._watcher = subprocess.Popen(
-            ["/bin/sh", "-c", _KILL_WHEN_ORPHANED, "sh", str(self._process.pid)],
+            ["/bin/sh", "-c", _CLEAN_UP_WHEN_ORPHANED, "sh", str(self._process.pid), self._temporary_dir],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )

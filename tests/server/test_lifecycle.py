@@ -120,34 +120,53 @@ def test_server_outlives_the_thread_that_started_it(start_server):
         assert client.ping()
 
 
-def run_script(script, *arguments):
-    return subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True)
+def run_script(script, folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
 
 
 def test_interpreter_that_ends_without_stop_leaves_nothing(tmp_path):
     script = (
-        "import sys; from modules_store.server import EmbeddedServer\n"
-        "server = EmbeddedServer(data_dir=sys.argv[1], modules=())\n"
+        "from modules_store.server import EmbeddedServer\n"
+        "server = EmbeddedServer(modules=())\n"
         "print(server.pid)"
     )
-    with run_script(script, str(tmp_path)) as process:
+    with run_script(script, tmp_path) as process:
         pid = int(process.stdout.readline())
     assert process.returncode == 0
     assert has_ended(pid)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_killed_interpreter_leaves_no_server_and_its_data_saved(tmp_path):
+def test_killed_interpreter_leaves_nothing(tmp_path):
+    script = (
+        "from modules_store.server import EmbeddedServer\n"
+        "server = EmbeddedServer(modules=())\n"
+        "print(server.pid, flush=True); server.wait()"
+    )
+    with run_script(script, tmp_path) as process:
+        pid = int(process.stdout.readline())
+        process.kill()
+    wait_until(lambda: has_ended(pid) and not list(tmp_path.iterdir()))
+
+
+def test_killed_interpreter_leaves_its_data_saved(tmp_path):
+    data = tmp_path / "data"
     script = (
         "import sys, redis; from modules_store.server import EmbeddedServer\n"
-        "server = EmbeddedServer(data_dir=sys.argv[1], modules=())\n"
+        "server = EmbeddedServer(data_dir=sys.argv[1] + '/data', modules=())\n"
         "redis.Redis.from_url(server.url).set('written', 'yes')\n"
         "print(server.pid, flush=True); server.wait()"
     )
-    with run_script(script, str(tmp_path)) as process:
+    with run_script(script, tmp_path) as process:
         pid = int(process.stdout.readline())
         process.kill()
-    wait_until(lambda: has_ended(pid))
-    with EmbeddedServer(data_dir=tmp_path, modules=()) as server, client_of(server) as client:
+    wait_until(lambda: has_ended(pid) and list(tmp_path.iterdir()) == [data])
+    with EmbeddedServer(data_dir=data, modules=()) as server, client_of(server) as client:
         assert client.get("written") == b"yes"
 
 
@@ -160,5 +179,5 @@ def test_fork_that_ends_does_not_stop_the_server(tmp_path):
         "    os.waitpid(child, 0)\n"
         "    print(redis.Redis.from_url(server.url).ping())"
     )
-    with run_script(script) as process:
+    with run_script(script, tmp_path) as process:
         assert process.stdout.read() == "True\n"
