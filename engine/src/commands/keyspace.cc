@@ -1,0 +1,81 @@
+#include "commands/keyspace.h"
+
+#include <memory>
+
+#include "persist/arguments.h"
+#include "persist/types.h"
+
+namespace redisai::commands {
+namespace {
+
+Error WrongType() { return {"Operation against a key holding the wrong kind of value", "WRONGTYPE"}; }
+
+// The value under `key`, null where the key is empty.
+Result<void*> ReadValue(RedisModuleCtx* ctx, RedisModuleString* name, RedisModuleType* type) {
+  const redis::Key key(ctx, name, redis::kRead);
+  if (key.empty()) return nullptr;
+  if (!key.holds(type)) return WrongType();
+  return key.value();
+}
+
+void Write(RedisModuleCtx* ctx, RedisModuleString* name, RedisModuleType* type, void* value,
+           const char* event) {
+  redis::Key(ctx, name, redis::kWrite).Set(type, value);
+  redis::NotifyKeyspaceEvent(ctx, redis::kNotifyModule, event, name);
+}
+
+}  // namespace
+
+Result<TensorRef> ReadTensor(RedisModuleCtx* ctx, RedisModuleString* key) {
+  const auto value = ReadValue(ctx, key, persist::TensorType());
+  if (!value) return value.error();
+  if (!*value) return Error{"tensor key is empty or in a different shard"};
+  return TensorRef::Borrow(*value);
+}
+
+Result<Model::Ref> ReadModel(RedisModuleCtx* ctx, RedisModuleString* key) {
+  const auto value = ReadValue(ctx, key, persist::ModelType());
+  if (!value) return value.error();
+  if (!*value) return Error{"model key is empty"};
+  return *static_cast<const Model::Ref*>(*value);
+}
+
+std::optional<Error> CheckAccess(RedisModuleCtx* ctx, RedisModuleString* key) {
+  RedisModuleString* user_name = redis::GetCurrentUserName(ctx);
+  if (!user_name) return std::nullopt;  // not a user's connection: replication, AOF, the server itself
+  RedisModuleUser* user = redis::GetModuleUserFromUserName(user_name);
+  redis::FreeString(ctx, user_name);
+  // A user deleted while its connection lives.
+  if (!user) return Error{"No permissions to access a key", "NOPERM"};
+  const bool allowed = redis::ACLCheckKeyPermissions(user, key, redis::kAccessKey) == redis::kOk;
+  redis::FreeModuleUser(user);
+  if (allowed) return std::nullopt;
+  return Error{"No permissions to access a key", "NOPERM"};
+}
+
+std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* name, RedisModuleType* type) {
+  const redis::Key key(ctx, name, redis::kRead);
+  if (key.empty() || key.holds(type)) return std::nullopt;
+  return WrongType();
+}
+
+void WriteTensor(RedisModuleCtx* ctx, RedisModuleString* key, TensorRef tensor) {
+  persist::ReplicateTensor(ctx, key, *tensor);
+  Write(ctx, key, persist::TensorType(), std::move(tensor).Release(), "ai.tensorset");
+}
+
+void WriteModel(RedisModuleCtx* ctx, RedisModuleString* key, Model::Ref model) {
+  persist::ReplicateModel(ctx, key, *model);
+  Write(ctx, key, persist::ModelType(), std::make_unique<Model::Ref>(std::move(model)).release(),
+        "ai.modelstore");
+}
+
+std::optional<Error> WriteTensors(RedisModuleCtx* ctx, std::span<NamedTensor> tensors) {
+  for (const auto& [key, tensor] : tensors) {
+    if (auto error = CheckWritable(ctx, key.get(), persist::TensorType())) return error;
+  }
+  for (auto& [key, tensor] : tensors) WriteTensor(ctx, key.get(), std::move(tensor));
+  return std::nullopt;
+}
+
+}  // namespace redisai::commands

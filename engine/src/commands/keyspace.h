@@ -1,0 +1,36 @@
+// Tensors and models under keys. Main thread only; a value read here is held by reference and outlives its
+// key.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "base/result.h"
+#include "redis/api.h"
+#include "redis/handles.h"
+#include "values/model.h"
+#include "values/tensor.h"
+
+namespace redisai::commands {
+
+Result<TensorRef> ReadTensor(RedisModuleCtx* ctx, RedisModuleString* key);
+Result<Model::Ref> ReadModel(RedisModuleCtx* ctx, RedisModuleString* key);
+
+// Whether the current user may read `key`. For keys that a command uses without declaring them to the server,
+// which therefore did not check.
+std::optional<Error> CheckAccess(RedisModuleCtx* ctx, RedisModuleString* key);
+
+// Whether `key` is free or holds a value of `type` already.
+std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* key, RedisModuleType* type);
+
+// Puts the value under `key` and tells replicas, the AOF and keyspace events; any TTL goes. The key has been
+// checked.
+void WriteTensor(RedisModuleCtx* ctx, RedisModuleString* key, TensorRef tensor);
+void WriteModel(RedisModuleCtx* ctx, RedisModuleString* key, Model::Ref model);
+
+// All of the tensors or, when one of the keys holds another type, none.
+using NamedTensor = std::pair<redis::String, TensorRef>;
+std::optional<Error> WriteTensors(RedisModuleCtx* ctx, std::span<NamedTensor> tensors);
+
+}  // namespace redisai::commands

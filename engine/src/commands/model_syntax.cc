@@ -1,0 +1,67 @@
+#include "commands/model_syntax.h"
+
+#include <string>
+
+namespace redisai::commands {
+namespace {
+
+// How the two lists differ in the error texts that clients know.
+struct ListWords {
+  const char* keyword;   // INPUTS
+  const char* argument;  // input_count
+  const char* subject;   // Input
+  const char* keys;      // input
+};
+constexpr ListWords kInputs = {"INPUTS", "input_count", "Input", "input"};
+constexpr ListWords kOutputs = {"OUTPUTS", "output_count", "Output", "output"};
+
+Result<Names> ParseNames(redis::Args& args, const ListWords& words) {
+  if (!args.TakeWord(words.keyword)) return Error{std::string(words.keyword) + " not specified"};
+  const auto count = args.NextNumber<int64_t>();
+  if (!count) return Error{std::string("Invalid argument for ") + words.argument};
+  if (*count <= 0) return Error{std::string(words.subject) + " count must be a positive integer"};
+  if (static_cast<uint64_t>(*count) > args.size()) {
+    return Error{std::string("number of ") + words.keys +
+                 " keys to AI.MODELEXECUTE command does not match the number of keys given"};
+  }
+  return args.Take(static_cast<size_t>(*count));
+}
+
+}  // namespace
+
+Result<int64_t> ParseTimeout(redis::Args& args) {
+  if (args.empty()) return Error{"No value provided for TIMEOUT"};
+  const auto timeout_ms = args.NextNumber<int64_t>();
+  // Far enough for any wait, near enough for the clock's arithmetic.
+  constexpr int64_t kMaxTimeoutMs = int64_t{1} << 40;
+  if (!timeout_ms || *timeout_ms <= 0 || *timeout_ms > kMaxTimeoutMs)
+    return Error{"Invalid value for TIMEOUT"};
+  return *timeout_ms;
+}
+
+Result<ModelCall> ParseModelCall(redis::Args args) {
+  if (args.empty()) return Error{"wrong number of arguments for 'AI.MODELEXECUTE' command"};
+  ModelCall call{args.NextString(), {}, {}, std::nullopt};
+  const auto inputs = ParseNames(args, kInputs);
+  if (!inputs) return inputs.error();
+  call.inputs = *inputs;
+  const auto outputs = ParseNames(args, kOutputs);
+  if (!outputs) return outputs.error();
+  call.outputs = *outputs;
+  if (args.TakeWord("TIMEOUT")) {
+    const auto timeout_ms = ParseTimeout(args);
+    if (!timeout_ms) return timeout_ms.error();
+    call.timeout_ms = *timeout_ms;
+  }
+  if (!args.empty()) return Error{"Invalid argument: " + OneLine(args.Peek())};
+  return call;
+}
+
+std::vector<std::string_view> Views(Names names) {
+  std::vector<std::string_view> views;
+  views.reserve(names.size());
+  for (const auto* name : names) views.push_back(redis::View(name));
+  return views;
+}
+
+}  // namespace redisai::commands

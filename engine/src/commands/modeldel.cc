@@ -1,0 +1,20 @@
+// AI.MODELDEL key
+
+#include "commands/handlers.h"
+#include "commands/keyspace.h"
+#include "redis/reply.h"
+
+namespace redisai::commands {
+
+int ModelDel(RedisModuleCtx* ctx, redis::Args args) {
+  RedisModuleString* key = args.NextString();
+  if (!args.empty()) return redis::WrongArity(ctx);
+  const auto model = ReadModel(ctx, key);
+  if (!model) return redis::ReplyError(ctx, model.error());
+  redis::Key(ctx, key, redis::kWrite).Delete();
+  redis::Replicate(ctx, "AI.MODELDEL", "s", key);
+  redis::NotifyKeyspaceEvent(ctx, redis::kNotifyModule, "ai.modeldel", key);
+  return redis::ReplyOk(ctx);
+}
+
+}  // namespace redisai::commands

@@ -1,0 +1,75 @@
+// AI.MODELEXECUTE key INPUTS n in… OUTPUTS n out… [TIMEOUT ms]
+
+#include "commands/graph_task.h"
+#include "commands/handlers.h"
+#include "commands/keyspace.h"
+#include "commands/model_syntax.h"
+#include "persist/types.h"
+#include "redis/reply.h"
+
+namespace redisai::commands {
+namespace {
+
+// For COMMAND GETKEYS and the cluster: the model, the inputs, the outputs. Whatever cannot be parsed has no
+// keys.
+int ReportKeys(RedisModuleCtx* ctx, redis::Args args) {
+  redis::KeyAtPos(ctx, args.position());
+  args.NextString();
+  for (const char* word : {"INPUTS", "OUTPUTS"}) {
+    if (!args.TakeWord(word)) return redis::kOk;
+    const auto count = args.NextNumber<int64_t>();
+    if (!count || *count <= 0 || static_cast<uint64_t>(*count) > args.size()) return redis::kOk;
+    for (int64_t i = 0; i < *count; ++i) {
+      redis::KeyAtPos(ctx, args.position());
+      args.NextString();
+    }
+  }
+  return redis::kOk;
+}
+
+int ReplyStatus(RedisModuleCtx* ctx, const Graph&, const RunResult& result,
+                const std::optional<Error>& written) {
+  if (const Error* error = result.first_error()) return redis::ReplyError(ctx, *error);
+  if (written) return redis::ReplyError(ctx, *written);
+  return redis::ReplyOk(ctx);
+}
+
+struct Prepared {
+  Graph graph;
+  std::vector<Kept> kept;
+};
+
+Result<Prepared> Prepare(RedisModuleCtx* ctx, const ModelCall& call) {
+  auto model = ReadModel(ctx, call.model);
+  if (!model) return model.error();
+  Prepared prepared;
+  for (RedisModuleString* key : call.inputs) {
+    auto tensor = ReadTensor(ctx, key);
+    if (!tensor) return tensor.error();
+    prepared.graph.Load(redis::View(key), std::move(*tensor));
+  }
+  for (RedisModuleString* key : call.outputs) {
+    if (auto error = CheckWritable(ctx, key, persist::TensorType())) return *error;
+  }
+  if (auto error = prepared.graph.AddModel(std::move(*model), Views(call.inputs), Views(call.outputs)))
+    return *error;
+  const auto& outputs = std::get<ModelOp>(prepared.graph.ops().back()).outputs;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    prepared.kept.push_back({redis::String::Hold(ctx, call.outputs[i]), outputs[i]});
+  }
+  return prepared;
+}
+
+}  // namespace
+
+int ModelExecute(RedisModuleCtx* ctx, redis::Args args) {
+  if (redis::IsKeysPositionRequest(ctx)) return ReportKeys(ctx, args);
+  const auto call = ParseModelCall(args);
+  if (!call) return redis::ReplyError(ctx, call.error());
+  auto prepared = Prepare(ctx, *call);
+  if (!prepared) return redis::ReplyError(ctx, prepared.error());
+  return RunGraphTask(ctx, std::move(prepared->graph), std::move(prepared->kept), ReplyStatus,
+                      call->timeout_ms);
+}
+
+}  // namespace redisai::commands

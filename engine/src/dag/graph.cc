@@ -1,0 +1,64 @@
+#include "dag/graph.h"
+
+#include <utility>
+
+namespace redisai {
+
+Slot Graph::Assign(std::string_view name) {
+  const Slot slot = tensors_.size();
+  tensors_.emplace_back();
+  slot_of_name_[std::string(name)] = slot;
+  return slot;
+}
+
+std::optional<Slot> Graph::Find(std::string_view name) const {
+  const auto found = slot_of_name_.find(std::string(name));
+  if (found == slot_of_name_.end()) return std::nullopt;
+  return found->second;
+}
+
+void Graph::Load(std::string_view name, TensorRef tensor) { tensors_[Assign(name)] = std::move(tensor); }
+
+void Graph::AddSet(std::string_view name, TensorRef tensor) {
+  const Slot slot = Assign(name);
+  ops_.push_back(SetOp{slot, std::move(tensor)});
+}
+
+std::optional<Error> Graph::AddGet(std::string_view name, TensorFormat format) {
+  const auto slot = Find(name);
+  if (!slot) return Error{"INPUT key cannot be found in DAG"};
+  ops_.push_back(GetOp{*slot, format});
+  return std::nullopt;
+}
+
+std::optional<Error> Graph::AddModel(Model::Ref model, std::span<const std::string_view> inputs,
+                                     std::span<const std::string_view> outputs) {
+  if (const auto& program = model->program()) {
+    if (inputs.size() < (*program)->required_input_count() ||
+        inputs.size() > (*program)->input_names().size()) {
+      return Error{"Number of keys given as INPUTS here does not match model definition"};
+    }
+    if (const auto count = (*program)->output_count(); count && *count != outputs.size()) {
+      return Error{"Number of keys given as OUTPUTS here does not match model definition"};
+    }
+  }
+  ModelOp op{std::move(model), {}, {}};
+  for (const auto name : inputs) {
+    const auto slot = Find(name);
+    if (!slot) return Error{"INPUT key cannot be found in DAG"};
+    op.inputs.push_back(*slot);
+  }
+  // After the inputs: a model may read a name and assign it anew.
+  for (const auto name : outputs) op.outputs.push_back(Assign(name));
+  ops_.push_back(std::move(op));
+  return std::nullopt;
+}
+
+std::optional<Device> Graph::device() const {
+  for (const Op& op : ops_) {
+    if (const auto* model_op = std::get_if<ModelOp>(&op)) return model_op->model->options().device;
+  }
+  return std::nullopt;
+}
+
+}  // namespace redisai

@@ -1,0 +1,28 @@
+// Values as the commands that make them again: what the AOF rewrite and replication send.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "redis/api.h"
+#include "redis/handles.h"
+#include "values/model.h"
+#include "values/tensor.h"
+
+namespace redisai::persist {
+
+// A blob larger than this travels, and is answered, in chunks: under the protocol's default limit of 512 MiB
+// a string.
+inline constexpr size_t kModelChunkBytes = size_t{511} * 1024 * 1024;
+
+std::vector<std::string_view> Chunks(std::string_view blob);
+
+// The shape, as AI.TENSORSET takes it.
+std::vector<redis::String> DimArguments(const Tensor& tensor);
+// All that follows the key in AI.MODELSTORE.
+std::vector<redis::String> ModelArguments(const Model& model);
+
+void ReplicateTensor(RedisModuleCtx* ctx, RedisModuleString* key, const Tensor& tensor);
+void ReplicateModel(RedisModuleCtx* ctx, RedisModuleString* key, const Model& model);
+
+}  // namespace redisai::persist

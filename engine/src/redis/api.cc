@@ -1,0 +1,20 @@
+#include "redis/api.h"
+
+namespace redisai::redis {
+
+#define REDISAI_DEFINE(name, result, ...) result (*name)(__VA_ARGS__) = nullptr;
+REDISAI_MODULE_API(REDISAI_DEFINE)
+#undef REDISAI_DEFINE
+
+const char* LoadApi(RedisModuleCtx* ctx) {
+  // The context begins with the pointer to RedisModule_GetApi; that is the whole contract of loading.
+  using GetApi = int (*)(const char*, void*);
+  const auto get_api = *reinterpret_cast<GetApi*>(ctx);
+#define REDISAI_FETCH(name, result, ...) \
+  if (get_api("RedisModule_" #name, reinterpret_cast<void*>(&name)) != kOk) return #name;
+  REDISAI_MODULE_API(REDISAI_FETCH)
+#undef REDISAI_FETCH
+  return nullptr;
+}
+
+}  // namespace redisai::redis

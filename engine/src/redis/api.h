@@ -1,0 +1,146 @@
+// Our declaration of the Redis Modules API: the functions, types and constants the engine uses, from the
+// reference at redis.io/docs/latest/develop/reference/modules/modules-api-ref. Works with Redis 7.2 and later
+// and with Valkey 8.
+//
+// The server gives each function by name when the module loads (LoadApi). Callbacks are C function pointers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+struct RedisModuleCtx;
+struct RedisModuleString;
+struct RedisModuleKey;
+struct RedisModuleType;
+struct RedisModuleIO;
+struct RedisModuleDigest;
+struct RedisModuleBlockedClient;
+struct RedisModuleScanCursor;
+struct RedisModuleUser;
+
+struct RedisModuleEvent {
+  uint64_t id;
+  uint64_t dataver;
+};
+
+namespace redisai::redis {
+
+inline constexpr int kOk = 0;
+inline constexpr int kErr = 1;
+inline constexpr int kApiVersion = 1;
+
+enum OpenMode { kRead = 1 << 0, kWrite = 1 << 1 };
+
+enum KeyType { kKeyEmpty = 0, kKeyModule = 6 };
+
+enum ContextFlag {
+  kInLua = 1 << 0,
+  kInMulti = 1 << 1,
+  kIsReplica = 1 << 3,
+  kFromMaster = 1 << 12,
+  kLoading = 1 << 13,
+  kDenyBlocking = 1 << 21,
+};
+
+// The module promises to look for read errors itself while loading, and to cope with data that is loaded
+// aside.
+enum ModuleOption { kHandleIoErrors = 1 << 0 };
+
+enum NotifyClass { kNotifyModule = 1 << 13 };
+
+enum KeyAccess { kAccessKey = 1 << 4 };
+
+inline constexpr RedisModuleEvent kShutdownEvent = {5, 1};
+
+using CommandFunction = int (*)(RedisModuleCtx*, RedisModuleString**, int);
+using FreePrivateData = void (*)(RedisModuleCtx*, void*);
+using EventFunction = void (*)(RedisModuleCtx*, RedisModuleEvent, uint64_t, void*);
+using ScanFunction = void (*)(RedisModuleCtx*, RedisModuleString*, RedisModuleKey*, void*);
+
+// The layout is the server's, version 5; what we do not use stays null.
+struct TypeMethods {
+  uint64_t version = 5;
+  void* (*rdb_load)(RedisModuleIO*, int) = nullptr;
+  void (*rdb_save)(RedisModuleIO*, void*) = nullptr;
+  void (*aof_rewrite)(RedisModuleIO*, RedisModuleString*, void*) = nullptr;
+  size_t (*mem_usage)(const void*) = nullptr;
+  void (*digest)(RedisModuleDigest*, void*) = nullptr;
+  void (*free)(void*) = nullptr;
+  void* aux_load = nullptr;
+  void* aux_save = nullptr;
+  int aux_save_triggers = 0;
+  size_t (*free_effort)(RedisModuleString*, const void*) = nullptr;
+  void* unlink = nullptr;
+  void* (*copy)(RedisModuleString*, RedisModuleString*, const void*) = nullptr;
+  void* defrag = nullptr;
+  void* mem_usage2 = nullptr;
+  void* free_effort2 = nullptr;
+  void* unlink2 = nullptr;
+  void* copy2 = nullptr;
+  void* aux_save2 = nullptr;
+};
+
+// clang-format off
+#define REDISAI_MODULE_API(F)                                                                             \
+  F(CreateCommand, int, RedisModuleCtx*, const char*, CommandFunction, const char*, int, int, int)        \
+  F(SetModuleAttribs, void, RedisModuleCtx*, const char*, int, int)                                       \
+  F(IsModuleNameBusy, int, const char*)                                                                   \
+  F(SetModuleOptions, void, RedisModuleCtx*, int)                                                         \
+  F(TryAlloc, void*, size_t)                                                                              \
+  F(Free, void, void*)                                                                                    \
+  F(MallocSize, size_t, void*)                                                                            \
+  F(WrongArity, int, RedisModuleCtx*)                                                                     \
+  F(ReplyWithLongLong, int, RedisModuleCtx*, long long)                                                   \
+  F(ReplyWithError, int, RedisModuleCtx*, const char*)                                                    \
+  F(ReplyWithSimpleString, int, RedisModuleCtx*, const char*)                                             \
+  F(ReplyWithArray, int, RedisModuleCtx*, long)                                                           \
+  F(ReplyWithStringBuffer, int, RedisModuleCtx*, const char*, size_t)                                     \
+  F(CreateString, RedisModuleString*, RedisModuleCtx*, const char*, size_t)                               \
+  F(HoldString, RedisModuleString*, RedisModuleCtx*, RedisModuleString*)                                  \
+  F(FreeString, void, RedisModuleCtx*, RedisModuleString*)                                                \
+  F(StringPtrLen, const char*, const RedisModuleString*, size_t*)                                         \
+  F(OpenKey, RedisModuleKey*, RedisModuleCtx*, RedisModuleString*, int)                                   \
+  F(CloseKey, void, RedisModuleKey*)                                                                      \
+  F(KeyType, int, RedisModuleKey*)                                                                        \
+  F(DeleteKey, int, RedisModuleKey*)                                                                      \
+  F(CreateDataType, RedisModuleType*, RedisModuleCtx*, const char*, int, TypeMethods*)                    \
+  F(ModuleTypeSetValue, int, RedisModuleKey*, RedisModuleType*, void*)                                    \
+  F(ModuleTypeGetType, RedisModuleType*, RedisModuleKey*)                                                 \
+  F(ModuleTypeGetValue, void*, RedisModuleKey*)                                                           \
+  F(SaveUnsigned, void, RedisModuleIO*, uint64_t)                                                         \
+  F(LoadUnsigned, uint64_t, RedisModuleIO*)                                                               \
+  F(SaveStringBuffer, void, RedisModuleIO*, const char*, size_t)                                          \
+  F(LoadStringBuffer, char*, RedisModuleIO*, size_t*)                                                     \
+  F(IsIOError, int, RedisModuleIO*)                                                                       \
+  F(EmitAOF, void, RedisModuleIO*, const char*, const char*, ...)                                         \
+  F(LogIOError, void, RedisModuleIO*, const char*, const char*, ...)                                      \
+  F(Log, void, RedisModuleCtx*, const char*, const char*, ...)                                            \
+  F(DigestAddStringBuffer, void, RedisModuleDigest*, const char*, size_t)                                 \
+  F(DigestAddLongLong, void, RedisModuleDigest*, long long)                                               \
+  F(DigestEndSequence, void, RedisModuleDigest*)                                                          \
+  F(BlockClient, RedisModuleBlockedClient*, RedisModuleCtx*, CommandFunction, CommandFunction, FreePrivateData, long long) \
+  F(UnblockClient, int, RedisModuleBlockedClient*, void*)                                                 \
+  F(GetBlockedClientPrivateData, void*, RedisModuleCtx*)                                                  \
+  F(GetContextFlags, int, RedisModuleCtx*)                                                                \
+  F(IsKeysPositionRequest, int, RedisModuleCtx*)                                                          \
+  F(KeyAtPos, void, RedisModuleCtx*, int)                                                                 \
+  F(Replicate, int, RedisModuleCtx*, const char*, const char*, ...)                                       \
+  F(NotifyKeyspaceEvent, int, RedisModuleCtx*, int, const char*, RedisModuleString*)                      \
+  F(SubscribeToServerEvent, int, RedisModuleCtx*, RedisModuleEvent, EventFunction)                        \
+  F(ScanCursorCreate, RedisModuleScanCursor*, )                                                           \
+  F(ScanCursorDestroy, void, RedisModuleScanCursor*)                                                      \
+  F(Scan, int, RedisModuleCtx*, RedisModuleScanCursor*, ScanFunction, void*)                              \
+  F(GetCurrentUserName, RedisModuleString*, RedisModuleCtx*)                                              \
+  F(GetModuleUserFromUserName, RedisModuleUser*, RedisModuleString*)                                      \
+  F(FreeModuleUser, int, RedisModuleUser*)                                                                \
+  F(ACLCheckKeyPermissions, int, RedisModuleUser*, RedisModuleString*, int)
+
+#define REDISAI_DECLARE(name, result, ...) extern result (*name)(__VA_ARGS__);
+REDISAI_MODULE_API(REDISAI_DECLARE)
+#undef REDISAI_DECLARE
+// clang-format on
+
+// Fetches every function from the server; null, or the name of one that this server lacks.
+const char* LoadApi(RedisModuleCtx* ctx);
+
+}  // namespace redisai::redis

@@ -1,0 +1,27 @@
+// What the rest of the engine asks of libtorch, without its headers.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "values/blob.h"
+#include "values/device.h"
+#include "values/model.h"
+
+namespace redisai::torch_backend {
+
+// Sets the process-wide thread counts and the way TorchScript runs. Once, before any thread of ours exists.
+void Setup(int intra_op_threads, int inter_op_threads);
+// Sets this thread's share; each worker calls it when it starts.
+void SetupThread();
+
+std::string Version();
+
+// Whether models can run on `device` here; the error says why not.
+Result<std::monostate> CheckDevice(const Device& device);
+
+// Loads a TorchScript archive for `device`: frozen and optimised for inference. Equal blobs on one device
+// share one program for as long as a model uses it. Takes milliseconds; never throws.
+Result<Program::Ref> Load(const Blob::Ref& blob, const Device& device);
+
+}  // namespace redisai::torch_backend

@@ -1,0 +1,144 @@
+// Loading and running one TorchScript module.
+
+#include "torch/program.h"
+
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/InferenceMode.h>
+#include <caffe2/serialize/in_memory_adapter.h>
+#include <torch/csrc/jit/ir/alias_analysis.h>
+#include <torch/script.h>
+
+#include <algorithm>
+
+#include "torch/guard.h"
+#include "torch/tensor_bridge.h"
+
+namespace redisai::torch_backend {
+namespace {
+
+using torch::jit::Module;
+
+at::Device ToTorch(const Device& device) {
+  // `CPU:n` names a queue; libtorch knows one CPU.
+  if (device.kind == Device::Kind::kCpu) return at::Device(at::kCPU);
+  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(device.number.value_or(0)));
+}
+
+std::optional<size_t> CountOutputs(const c10::FunctionSchema& schema) {
+  if (schema.returns().size() != 1) return std::nullopt;
+  const c10::TypePtr& type = schema.returns()[0].type();
+  if (type->kind() == c10::TypeKind::TensorType) return 1;
+  if (const auto tuple = type->cast<c10::TupleType>()) return tuple->elements().size();
+  return std::nullopt;
+}
+
+// A frozen module has no parameters any more, they are constants of its graph; so this asks the module as
+// loaded.
+size_t CountBytes(const Module& module) {
+  size_t size_bytes = 0;
+  for (const at::Tensor& parameter : module.parameters()) size_bytes += parameter.nbytes();
+  for (const at::Tensor& buffer : module.buffers()) size_bytes += buffer.nbytes();
+  return size_bytes;
+}
+
+Module Optimize(Module module) {
+  module.eval();
+  module = torch::jit::freeze(module);
+  return torch::jit::optimize_for_inference(module);
+}
+
+bool WritesInputs(const Module& module) {
+  const auto graph = module.get_method("forward").graph();
+  const torch::jit::AliasDb aliases(graph);
+  return std::any_of(graph->inputs().begin(), graph->inputs().end(), [&](const torch::jit::Value* input) {
+    return input->type()->kind() == c10::TypeKind::TensorType && aliases.hasWriters(input);
+  });
+}
+
+Result<std::vector<TensorRef>> Flatten(const c10::IValue& result) {
+  std::vector<c10::IValue> elements;
+  if (result.isTuple()) {
+    elements = result.toTupleRef().elements().vec();
+  } else if (result.isList()) {
+    elements = result.toListRef().vec();
+  } else {
+    elements = {result};
+  }
+  std::vector<TensorRef> outputs;
+  outputs.reserve(elements.size());
+  for (const c10::IValue& element : elements) {
+    if (!element.isTensor())
+      return Error{"the model returned " + element.tagKind() + " where a tensor was expected"};
+    auto copy = Copy(element.toTensor());
+    if (!copy) return copy.error();
+    outputs.push_back(*copy);
+  }
+  return outputs;
+}
+
+class TorchProgram final : public Program {
+ public:
+  TorchProgram(Blob::Ref blob, at::Device device, const Module& loaded)
+      : blob_(std::move(blob)), device_(device), parameter_bytes_(CountBytes(loaded)) {
+    const auto& schema = loaded.get_method("forward").function().getSchema();
+    output_count_ = CountOutputs(schema);
+    for (const c10::Argument& argument : c10::ArrayRef<c10::Argument>(schema.arguments()).slice(1)) {  // without `self`
+      input_names_.push_back(argument.name());
+      if (!argument.default_value()) required_input_count_ = input_names_.size();
+    }
+    module_ = Optimize(loaded);
+    writes_inputs_ = WritesInputs(module_);
+  }
+
+  Result<std::vector<TensorRef>> Run(std::span<const TensorRef> inputs) const override {
+    return Catching("the model failed", [&]() -> Result<std::vector<TensorRef>> {
+      const c10::InferenceMode inference_mode;
+      const c10::OptionalDeviceGuard device_guard(device_.is_cuda() ? std::optional(device_) : std::nullopt);
+      std::vector<c10::IValue> arguments;
+      arguments.reserve(inputs.size());
+      for (const TensorRef& input : inputs) {
+        at::Tensor argument = View(input);
+        if (device_.is_cuda()) {
+          argument = argument.to(device_);
+        } else if (writes_inputs_) {
+          argument = argument.clone();
+        }
+        arguments.emplace_back(std::move(argument));
+      }
+      return Flatten(module_.forward(std::move(arguments)));
+    });
+  }
+
+  const std::vector<std::string>& input_names() const override { return input_names_; }
+  size_t required_input_count() const override { return required_input_count_; }
+  std::optional<size_t> output_count() const override { return output_count_; }
+  size_t parameter_bytes() const override { return parameter_bytes_; }
+  const Blob::Ref& blob() const override { return blob_; }
+
+ private:
+  const Blob::Ref blob_;
+  const at::Device device_;
+  const size_t parameter_bytes_;
+  // forward() is not const in libtorch's interface, though it changes nothing of a frozen module.
+  mutable Module module_;
+  std::vector<std::string> input_names_;
+  size_t required_input_count_ = 0;
+  std::optional<size_t> output_count_;
+  // Inputs are views of immutable memory that keys share; a graph that may write to them gets copies.
+  bool writes_inputs_ = true;
+};
+
+}  // namespace
+
+Result<Program::Ref> MakeProgram(const Blob::Ref& blob, const Device& device) {
+  return Catching("the model cannot be loaded", [&]() -> Result<Program::Ref> {
+    const c10::InferenceMode inference_mode;
+    const at::Device torch_device = ToTorch(device);
+    const auto archive = std::make_shared<caffe2::serialize::MemoryReadAdapter>(
+        blob->view().data(), static_cast<off_t>(blob->view().size()));
+    const Module loaded = torch::jit::load(archive, torch_device, /*load_debug_files=*/false);
+    return Program::Ref(std::make_shared<TorchProgram>(blob, torch_device, loaded));
+  });
+}
+
+}  // namespace redisai::torch_backend

@@ -1,0 +1,80 @@
+// A model as a key holds it: what the caller gave, the loaded program, and counters of its runs.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "values/blob.h"
+#include "values/device.h"
+#include "values/tensor.h"
+
+namespace redisai {
+
+// A loaded model that can run, on any thread and on several at once. Implemented in torch/.
+class Program {
+ public:
+  using Ref = std::shared_ptr<const Program>;
+  virtual ~Program() = default;
+
+  // Runs `inputs` through the model; a tuple in the result is flattened one level. Never throws.
+  virtual Result<std::vector<TensorRef>> Run(std::span<const TensorRef> inputs) const = 0;
+
+  virtual const std::vector<std::string>& input_names() const = 0;
+  // Inputs after these have default values.
+  virtual size_t required_input_count() const = 0;
+  // How many tensors a run gives, where the model's signature says so.
+  virtual std::optional<size_t> output_count() const = 0;
+  virtual size_t parameter_bytes() const = 0;
+  // The archive it was loaded from.
+  virtual const Blob::Ref& blob() const = 0;
+};
+
+struct ModelOptions {
+  Device device;
+  std::string tag;
+  int64_t batch_size = 0;
+  int64_t min_batch_size = 0;
+  int64_t min_batch_timeout_ms = 0;
+};
+
+// Counters for AI.INFO; written by whichever thread ran the model.
+struct RunStats {
+  std::atomic<int64_t> duration_us{0};
+  std::atomic<int64_t> samples{0};
+  std::atomic<int64_t> calls{0};
+  std::atomic<int64_t> errors{0};
+
+  void Reset() { duration_us = samples = calls = errors = 0; }
+};
+
+class Model {
+ public:
+  using Ref = std::shared_ptr<const Model>;
+
+  // `program` may be an error: a model restored on a machine that cannot run it keeps its bytes and its name,
+  // and answers each run with that error. Otherwise the program's copy of the bytes is kept, which equal
+  // models share.
+  Model(ModelOptions options, Blob::Ref blob, Result<Program::Ref> program)
+      : options_(std::move(options)),
+        blob_(program ? (*program)->blob() : std::move(blob)),
+        program_(std::move(program)) {}
+
+  const ModelOptions& options() const { return options_; }
+  const Blob::Ref& blob() const { return blob_; }
+  const Result<Program::Ref>& program() const { return program_; }
+  RunStats& stats() const { return stats_; }
+
+ private:
+  const ModelOptions options_;
+  const Blob::Ref blob_;
+  const Result<Program::Ref> program_;
+  mutable RunStats stats_;
+};
+
+}  // namespace redisai
