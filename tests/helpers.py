@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+
+def need(found: object, what: str) -> None:
+    """Skip the test where something it needs is missing; fail it on CI, where nothing may be."""
+    if not found and os.environ.get("CI"):
+        pytest.fail(f"not installed: {what}")
+    if not found:
+        pytest.skip(f"not installed: {what}")
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
