@@ -10,8 +10,9 @@ set -eu
 folder=${1:?usage: lay-out.sh FOLDER}
 python=${PYTHON:-python3}
 
-engine=$("$python" -c 'from modules_store import resources; print(resources.engine())')
-torch=$("$python" -c 'import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])')
+# -I: what is installed, and not the sources where they are the current folder.
+engine=$("$python" -I -c 'from modules_store import resources; print(resources.engine())')
+torch=$("$python" -I -c 'import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])')
 
 mkdir -p "$folder/modules_store" "$folder/torch/lib"
 install -m 755 "$engine" "$folder/modules_store/redisai.so"
