@@ -19,7 +19,8 @@ using namespace redisai;
 
 constexpr int kVersion = 100;  // 0.1.0
 
-// A command with `first_key` 0 and getkeys-api reports its keys itself.
+// A command with `first_key` 0 and getkeys-api reports its keys itself. Names are in lower case, as the
+// server's own are in its errors.
 struct CommandSpec {
   const char* name;
   redis::CommandFunction function;
@@ -28,16 +29,16 @@ struct CommandSpec {
 };
 
 constexpr CommandSpec kCommands[] = {
-    {"AI.TENSORSET", redis::Command<commands::TensorSet, 3>, "write deny-oom", 1},
-    {"AI.TENSORGET", redis::Command<commands::TensorGet, 1>, "readonly", 1},
-    {"AI.MODELSTORE", redis::Command<commands::ModelStore, 3>, "write deny-oom", 1},
-    {"AI.MODELGET", redis::Command<commands::ModelGet, 1>, "readonly", 1},
-    {"AI.MODELDEL", redis::Command<commands::ModelDel, 1>, "write", 1},
-    {"AI.MODELEXECUTE", redis::Command<commands::ModelExecute, 1>, "write deny-oom getkeys-api", 0},
-    {"AI._MODELSCAN", redis::Command<commands::ModelScan, 0>, "readonly", 0},
-    {"AI.DAGEXECUTE", redis::Command<commands::DagExecute, 0>, "write deny-oom getkeys-api", 0},
-    {"AI.DAGEXECUTE_RO", redis::Command<commands::DagExecuteRo, 0>, "readonly getkeys-api", 0},
-    {"AI.INFO", redis::Command<commands::Info, 1>, "readonly", 1},
+    {"ai.tensorset", redis::Command<commands::TensorSet, 3>, "write deny-oom", 1},
+    {"ai.tensorget", redis::Command<commands::TensorGet, 1>, "readonly", 1},
+    {"ai.modelstore", redis::Command<commands::ModelStore, 3>, "write deny-oom", 1},
+    {"ai.modelget", redis::Command<commands::ModelGet, 1>, "readonly", 1},
+    {"ai.modeldel", redis::Command<commands::ModelDel, 1>, "write", 1},
+    {"ai.modelexecute", redis::Command<commands::ModelExecute, 1>, "write deny-oom getkeys-api", 0},
+    {"ai._modelscan", redis::Command<commands::ModelScan, 0>, "readonly", 0},
+    {"ai.dagexecute", redis::Command<commands::DagExecute, 0>, "write deny-oom getkeys-api", 0},
+    {"ai.dagexecute_ro", redis::Command<commands::DagExecuteRo, 0>, "readonly getkeys-api", 0},
+    {"ai.info", redis::Command<commands::Info, 1>, "readonly", 1},
 };
 
 struct LoadOptions {

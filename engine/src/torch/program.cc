@@ -82,7 +82,8 @@ class TorchProgram final : public Program {
       : blob_(std::move(blob)), device_(device), parameter_bytes_(CountBytes(loaded)) {
     const auto& schema = loaded.get_method("forward").function().getSchema();
     output_count_ = CountOutputs(schema);
-    for (const c10::Argument& argument : c10::ArrayRef<c10::Argument>(schema.arguments()).slice(1)) {  // without `self`
+    for (const c10::Argument& argument :
+         c10::ArrayRef<c10::Argument>(schema.arguments()).slice(1)) {  // without `self`
       input_names_.push_back(argument.name());
       if (!argument.default_value()) required_input_count_ = input_names_.size();
     }

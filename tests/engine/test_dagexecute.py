@@ -1,0 +1,160 @@
+"""AI.DAGEXECUTE and AI.DAGEXECUTE_RO."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from tests.engine import models
+
+ROUTING = ["ROUTING", "{tag}"]
+SET_X = ["|>", "AI.TENSORSET", "x", "FLOAT", 2, "VALUES", 1, 2]
+GET_X = ["|>", "AI.TENSORGET", "x", "VALUES"]
+
+
+def run(model, source, target):
+    return ["|>", "AI.MODELEXECUTE", model, "INPUTS", 1, source, "OUTPUTS", 1, target]
+
+
+@pytest.fixture(params=["DAGEXECUTE", "DAGEXECUTE_RO"])
+def dag(request, ai):
+    return lambda *arguments: ai(request.param, *arguments)
+
+
+def test_each_op_answers(dag, store, redis_client):
+    store("m", models.Double())
+    reply = dag(*ROUTING, *SET_X, *run("m", "x", "y"), "|>", "AI.TENSORGET", "y", "META", "VALUES")
+    assert reply == [b"OK", b"OK", [b"dtype", b"FLOAT", b"shape", [2], b"values", [b"2", b"4"]]]
+    assert redis_client.keys() == [b"m"]  # names inside are local
+
+
+def test_a_name_assigned_again_is_a_new_version(dag, store):
+    store("m", models.Double())
+    reply = dag(*ROUTING, *SET_X, *run("m", "x", "x"), *GET_X, *run("m", "x", "x"), *GET_X)
+    assert reply == [b"OK", b"OK", [b"2", b"4"], b"OK", [b"4", b"8"]]
+
+
+def test_load_takes_keys_in(dag, ai, store):
+    store("m", models.AddAndMultiply())
+    ai("TENSORSET", "a", "FLOAT", 1, "VALUES", 3)
+    ai("TENSORSET", "b", "FLOAT", 1, "VALUES", 4)
+    both = ["|>", "AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "b", "OUTPUTS", 2, "sum", "product"]
+    assert dag("LOAD", 2, "a", "b", *both, "|>", "AI.TENSORGET", "product", "VALUES") == [b"OK", [b"12"]]
+
+
+def test_persist_keeps_the_last_version(ai, store):
+    store("m", models.Double())
+    reply = ai("DAGEXECUTE", "PERSIST", 2, "x", "y", *SET_X, *run("m", "x", "y"), *run("m", "y", "x"))
+    assert reply == [b"OK"] * 3
+    assert ai("TENSORGET", "x", "VALUES") == [b"4", b"8"]
+    assert ai("TENSORGET", "y", "VALUES") == [b"2", b"4"]
+
+
+def test_a_loaded_tensor_may_be_persisted_as_it_is(ai):
+    ai("TENSORSET", "x", "FLOAT", 1, "VALUES", 5)
+    ai("DAGEXECUTE", "LOAD", 1, "x", "PERSIST", 1, "x", *GET_X)
+    assert ai("TENSORGET", "x", "VALUES") == [b"5"]
+
+
+def test_what_depends_on_a_failure_is_not_available_and_nothing_is_persisted(ai, store, redis_client):
+    store("bad", models.RefusesNan())
+    store("m", models.Double())
+    reply = ai(
+        "DAGEXECUTE",
+        *("PERSIST", 2, "x", "z"),
+        *("|>", "AI.TENSORSET", "x", "FLOAT", 1, "VALUES", "nan"),
+        *run("bad", "x", "y"),
+        *run("m", "y", "z"),
+        *("|>", "AI.TENSORGET", "z", "VALUES"),
+        *GET_X,
+        *run("m", "x", "other"),
+    )
+    assert reply[0] == b"OK"
+    assert isinstance(reply[1], redis.ResponseError)
+    assert "the input is not finite" in str(reply[1])
+    assert reply[2:] == [b"NA", b"NA", [b"nan"], b"OK"]
+    assert sorted(redis_client.keys()) == [b"bad", b"m"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["LOAD"], "missing arguments after LOAD keyword in DAG command"),
+        (["LOAD", "x"], "invalid or negative value found in number of keys to LOAD"),
+        (["LOAD", -1, "x"], "invalid or negative value found in number of keys to LOAD"),
+        (["LOAD", 2, "x"], "number of keys to LOAD into DAG does not match the number of given arguments"),
+        (["LOAD", 2, "t", "t", *GET_X], "a key is given to LOAD twice: t"),
+        (["LOAD", 1, "nothing", *GET_X], "tensor key is empty or in a different shard"),
+        (["PERSIST"], "missing arguments after PERSIST keyword in DAG command"),
+        (["PERSIST", 0], "invalid or negative value found in number of keys to PERSIST"),
+        (
+            ["PERSIST", 9, "x"],
+            "number of keys to PERSIST after DAG execution does not match the number of given arguments",
+        ),
+        (["ROUTING"], "Missing ROUTING value"),
+        ([*ROUTING, "x", *SET_X], "Invalid DAG command. Unexpected argument:  x"),
+        ([*ROUTING, "TIMEOUT", 0, *SET_X], "Invalid value for TIMEOUT"),
+        ([*ROUTING, "TIMEOUT"], "No value provided for TIMEOUT"),
+        (
+            SET_X,
+            "AI.DAGEXECUTE and AI.DAGEXECUTE_RO commands must contain at least one out of ROUTING, LOAD, "
+            "PERSIST keywords",
+        ),
+        (ROUTING, "DAG is empty"),
+        ([*ROUTING, "|>"], "DAG is empty"),
+        ([*ROUTING, *SET_X, "|>"], "DAG is empty"),
+        ([*ROUTING, "|>", "PING"], "Unsupported command within DAG"),
+        (
+            [*ROUTING, "|>", "AI.MODELRUN", "m"],
+            "Deprecated AI.MODELRUN cannot be used in AI.DAGEXECUTE command",
+        ),
+        ([*ROUTING, *GET_X], "INPUT key cannot be found in DAG"),
+        ([*ROUTING, *run("m", "x", "y")], "INPUT key cannot be found in DAG"),
+        ([*ROUTING, *SET_X, *run("nothing", "x", "y")], "model key is empty"),
+        (
+            [*ROUTING, *SET_X, *run("t", "x", "y")],
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+        ),
+        ([*ROUTING, "|>", "AI.TENSORSET", "x", "TEXT", 1], "invalid data type"),
+        (
+            [*ROUTING, "|>", "AI.TENSORSET", "x", "FLOAT"],
+            "wrong number of arguments for 'AI.TENSORSET' command",
+        ),
+        (
+            [*ROUTING, *SET_X, *run("m", "x", "y"), "TIMEOUT", 5],
+            "TIMEOUT is for the whole DAG, before the first |>, not for one operation",
+        ),
+    ],
+)
+def test_an_error_of_parsing_is_one_for_the_whole(ai, store, redis_client, arguments, message):
+    store("m", models.Double())
+    ai("TENSORSET", "t", "FLOAT", 1)
+    with pytest.raises(redis.ResponseError) as error:
+        ai("DAGEXECUTE", *arguments)
+    assert str(error.value) == message
+    assert ai("INFO", "m")[15] == 0  # calls
+
+
+@pytest.mark.parametrize("command", ["AI.DAGEXECUTE", "AI.DAGEXECUTE_RO"])
+def test_no_arguments_at_all(redis_client, command):
+    with pytest.raises(redis.ResponseError, match=f"^missing arguments for '{command}' command$"):
+        redis_client.execute_command(command)
+
+
+def test_persist_of_what_the_dag_does_not_make(ai):
+    with pytest.raises(redis.ResponseError, match="^PERSIST key cannot be found in DAG$"):
+        ai("DAGEXECUTE", "PERSIST", 1, "y", *SET_X)
+
+
+def test_persist_onto_another_type_runs_nothing(ai, store, redis_client):
+    store("m", models.Double())
+    redis_client.set("y", "text")
+    with pytest.raises(redis.ResponseError, match="^WRONGTYPE "):
+        ai("DAGEXECUTE", "PERSIST", 2, "x", "y", *SET_X, *run("m", "x", "y"))
+    assert ai("INFO", "m")[15] == 0
+    assert not redis_client.exists("x")
+
+
+def test_the_read_only_form_takes_no_persist(ai):
+    with pytest.raises(redis.ResponseError, match="^PERSIST cannot be specified in a read-only DAG$"):
+        ai("DAGEXECUTE_RO", "PERSIST", 1, "x", *SET_X)

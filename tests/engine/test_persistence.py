@@ -1,0 +1,157 @@
+"""Tensors and models through RDB, AOF, DUMP and RESTORE, COPY, and to replicas; forged payloads."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from tests.engine import models
+
+MODEL_OPTIONS = ["TORCH", "CPU", "TAG", "v1", "BATCHSIZE", 4, "MINBATCHSIZE", 2, "MINBATCHTIMEOUT", 9]
+
+
+def fill(client: redis.Redis) -> None:
+    """Every shape and type once, two models, and a tensor that a model made."""
+    execute = client.execute_command
+    execute("AI.MODELSTORE", "m", *MODEL_OPTIONS, "BLOB", models.blob(models.Weights(4)))
+    execute("AI.MODELSTORE", "scalar", "TORCH", "CPU", "BLOB", models.blob(models.Scalar()))
+    for dtype in ("FLOAT", "DOUBLE", "INT8", "INT64", "UINT16", "BOOL", "HALF", "BFLOAT16"):
+        execute("AI.TENSORSET", f"t:{dtype}", dtype, 2, 2, "VALUES", 1, 0, 1, 1)
+    execute("AI.TENSORSET", "empty", "FLOAT", 0, 25)
+    execute("AI.TENSORSET", "x", "FLOAT", 1, 4, "VALUES", 1, 2, 3, 4)
+    execute("AI.MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
+    execute("AI.MODELEXECUTE", "scalar", "INPUTS", 1, "x", "OUTPUTS", 1, "no dimensions")
+
+
+def everything(client: redis.Redis) -> dict:
+    return {
+        "digest": client.execute_command("DEBUG", "DIGEST"),
+        "meta": client.execute_command("AI.MODELGET", "m"),
+        "tensors": {
+            key: client.execute_command("AI.TENSORGET", key)
+            for key in sorted(client.keys())
+            if client.type(key) == b"AI_TENSOR"
+        },
+    }
+
+
+def runs(client: redis.Redis) -> bool:
+    before = client.execute_command("AI.TENSORGET", "y")
+    client.execute_command("AI.MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
+    return client.execute_command("AI.TENSORGET", "y") == before
+
+
+DEBUG = {"enable-debug-command": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("appendonly", "rewrite"),
+    [(False, False), (True, False), (True, True)],
+    ids=["rdb", "aof", "aof rewritten"],
+)
+def test_a_restart(start_server, tmp_path, wait_until, appendonly, rewrite):
+    # Without the preamble a rewritten AOF holds commands, so that our rewrite callbacks are what is tested.
+    config = {**DEBUG, "aof-use-rdb-preamble": "no"}
+    options = {"data_dir": tmp_path, "appendonly": appendonly, "config": config}
+    server = start_server(**options)
+    with redis.Redis.from_url(server.url) as client:
+        fill(client)
+        before = everything(client)
+        if rewrite:
+            client.bgrewriteaof()
+            wait_until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0)
+            assert client.info("persistence")["aof_last_bgrewrite_status"] == "ok"
+        elif not appendonly:
+            client.save()
+    server.restart()
+    with redis.Redis.from_url(server.url) as client:
+        assert everything(client) == before
+        assert runs(client)
+
+
+def send(client: redis.Redis, line: str):
+    return client.execute_command(*line.split())
+
+
+def early(source: str, target: str) -> str:
+    return f"AI.MODELEXECUTE early INPUTS 1 {source} OUTPUTS 1 {target}"
+
+
+def test_a_replica_gets_results_and_never_runs_a_model(start_server, wait_until):
+    master = start_server(config=DEBUG)
+    with redis.Redis.from_url(master.url) as client:
+        client.execute_command("AI.MODELSTORE", "early", "TORCH", "CPU", "BLOB", models.blob(models.Double()))
+        replica_server = start_server(config={**DEBUG, "replicaof": f"127.0.0.1 {master.port}"})
+        with redis.Redis.from_url(replica_server.url) as replica:
+            wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 30)
+            fill(client)
+            client.eval("return redis.call('AI.MODELEXECUTE', 'm', 'INPUTS', 1, 'x', 'OUTPUTS', 1, 'z')", 0)
+            send(
+                client,
+                "AI.DAGEXECUTE LOAD 1 x PERSIST 2 p q |> " + early("x", "p") + " |> " + early("p", "q"),
+            )
+            client.execute_command("AI.MODELDEL", "scalar")
+            assert client.wait(1, 10_000) == 1
+            assert everything(replica) == everything(client)
+            assert replica.execute_command("AI.INFO", "m")[15] == 0  # calls
+            statistics = replica.info("commandstats")
+            assert not any("modelexecute" in name or "dagexecute" in name for name in statistics)
+            # A replica serves what only reads.
+            read = "AI.DAGEXECUTE_RO LOAD 1 x |> " + early("x", "o") + " |> AI.TENSORGET o VALUES"
+            assert send(replica, read) == [b"OK", [b"2", b"4", b"6", b"8"]]
+
+
+def test_dump_restore_and_copy(redis_client):
+    fill(redis_client)
+    for key in ("m", "y", "empty", "no dimensions"):
+        redis_client.restore(f"{key}:restored", 0, redis_client.dump(key))
+        redis_client.copy(key, f"{key}:copied")
+    for key in ("y", "empty", "no dimensions"):
+        tensor = redis_client.execute_command("AI.TENSORGET", key)
+        assert redis_client.execute_command("AI.TENSORGET", f"{key}:restored") == tensor
+        assert redis_client.execute_command("AI.TENSORGET", f"{key}:copied") == tensor
+    model = redis_client.execute_command("AI.MODELGET", "m")
+    assert redis_client.execute_command("AI.MODELGET", "m:restored") == model
+    assert redis_client.execute_command("AI.MODELGET", "m:copied") == model
+    redis_client.delete("m", "m:restored")
+    redis_client.execute_command("AI.MODELEXECUTE", "m:copied", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
+    assert redis_client.execute_command("AI.INFO", "m:copied")[15] == 1  # a copy counts its own runs
+
+
+def test_forged_payloads_fail_cleanly(start_server):
+    server = start_server(config=DEBUG)
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", 1)
+        client.execute_command("AI.TENSORSET", "t", "FLOAT", 2, 3, "VALUES", *range(6))
+        client.execute_command("AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB", models.blob(models.Double()))
+        refused = 0
+        for key in ("t", "m"):
+            payload = client.dump(key)
+            # The first byte is the type, the next nine our type's name; the last ten version and checksum.
+            positions = range(10, min(len(payload) - 10, 80))
+            for position in positions:
+                for value in (0, 1, 0x7F, 0x80, 0x81, 0xFF):
+                    forged = payload[:position] + bytes([value]) + payload[position + 1 :]
+                    refused += not _restores(client, forged)
+            refused += sum(not _restores(client, payload[:cut] + payload[-10:]) for cut in positions)
+        assert refused > 100
+        assert client.ping()
+
+
+def _restores(client: redis.Redis, payload: bytes) -> bool:
+    try:
+        client.restore("forged", 0, payload, replace=True)
+    except redis.ResponseError as error:
+        assert "\n" not in str(error)
+        return False
+    return True
+
+
+def test_memory_usage_sees_data_and_parameters(redis_client):
+    redis_client.execute_command("AI.TENSORSET", "t", "FLOAT", 1000, 100)
+    assert 400_000 <= redis_client.memory_usage("t") < 500_000
+    before = redis_client.info("memory")["used_memory"]
+    redis_client.execute_command("AI.TENSORSET", "u", "FLOAT", 1000, 100)
+    assert redis_client.info("memory")["used_memory"] - before >= 400_000
+    redis_client.delete("t", "u")
+    assert redis_client.info("memory")["used_memory"] - before < 100_000
