@@ -301,10 +301,11 @@ class EmbeddedServer:
         with self._client(_ANSWER_TIMEOUT_S) as client:
             if not self._wait_until(deadline, lambda: self._has_loaded(client)):
                 return False
-            if not self._appendonly or self._has_aof():
-                return True
+        if not self._appendonly or self._has_aof():
+            return True
+        with self._client(_STOP_TIMEOUT_S) as client:
             client.config_set("appendonly", "yes")
-            return self._wait_until(deadline, self._has_aof)  # Redis writes the manifest last
+        return self._wait_until(deadline, self._has_aof)  # Redis writes the manifest last
 
     def _wait_until(self, deadline: float, condition: Callable[[], bool]) -> bool:
         while self._process and self._process.poll() is None and time.monotonic() < deadline:
