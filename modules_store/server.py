@@ -272,6 +272,8 @@ class EmbeddedServer:
         self._watcher = subprocess.Popen(
             ["/bin/sh", "-c", _CLEAN_UP_WHEN_ORPHANED, "sh", str(self._process.pid), self._temporary_dir],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # who reads our output need not wait for it
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
 

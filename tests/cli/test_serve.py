@@ -42,7 +42,7 @@ def serve(server, tmp_path):
 
     yield serve
     for process in started:
-        process.kill()
+        process.terminate()
         process.communicate()
 
 
