@@ -1,24 +1,24 @@
 """Every exception this package raises, as one tree, and the map from a server's error text to a class.
 
-    MemoryStoreError
-    ├── InvalidInputError (ValueError)     refused before anything is sent; names the argument
-    │   ├── InvalidAgentIdError
-    │   ├── StateShapeError                wrong number of features or of dimensions
-    │   ├── StateTypeError (TypeError)     not numbers
-    │   ├── NonFiniteStateError            NaN or infinity
-    │   ├── InvalidMetadataError           not a mapping, or not expressible in JSON
-    │   └── InvalidTimestampError
-    ├── MemoryNotFoundError (LookupError)  no memory of that agent has that timestamp
-    ├── TimestampExistsError               a memory of that agent already has that timestamp
-    ├── CodecNotFoundError                 the codec, or one version of it, is not published on this server
-    ├── CodecMismatchError                 the agent's memories belong to another codec
-    ├── CorruptMemoryError                 a stored value cannot be read as a memory
-    ├── ConnectionLostError (ConnectionError)
-    └── ServerError                        the server answered with an error of its own
-        ├── OutOfMemoryError               maxmemory is reached
-        ├── MissingModuleError             the engine or RedisJSON is not loaded
-        ├── UnsupportedServerError         the server is too old
-        └── ServerStartError               an embedded server did not come up
+MemoryStoreError
+├── InvalidInputError (ValueError)     refused before anything is sent; names the argument
+│   ├── InvalidAgentIdError
+│   ├── StateShapeError                wrong number of features or of dimensions
+│   ├── StateTypeError (TypeError)     not numbers
+│   ├── NonFiniteStateError            NaN or infinity
+│   ├── InvalidMetadataError           not a mapping, or not expressible in JSON
+│   └── InvalidTimestampError
+├── MemoryNotFoundError (LookupError)  no memory of that agent has that timestamp
+├── TimestampExistsError               a memory of that agent already has that timestamp
+├── CodecNotFoundError                 the codec, or one version of it, is not published on this server
+├── CodecMismatchError                 the agent's memories belong to another codec
+├── CorruptMemoryError                 a stored value cannot be read as a memory
+├── ConnectionLostError (ConnectionError)
+└── ServerError                        the server answered with an error of its own
+    ├── OutOfMemoryError               maxmemory is reached
+    ├── MissingModuleError             the engine or RedisJSON is not loaded
+    ├── UnsupportedServerError         the server is too old
+    └── ServerStartError               an embedded server did not come up
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ class ServerStartError(ServerError):
 _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "BADARG": InvalidInputError,
     "BADSTATE": NonFiniteStateError,
+    "BADMETA": InvalidMetadataError,
     "NOTFOUND": MemoryNotFoundError,
     "EXISTS": TimestampExistsError,
     "NOCODEC": CodecNotFoundError,
@@ -128,7 +129,7 @@ def from_redis_error(error: redis.RedisError) -> MemoryStoreError:
     lowered = text.lower()
     if "unknown redis command" in lowered or "unknown command" in lowered:
         return MissingModuleError(
-            f"the server lacks a command this package needs ({text}); load the engine (redisai.so) and RedisJSON, "
-            "or start one with `modules-store serve`"
+            f"the server lacks a command this package needs ({text}); load the engine (redisai.so) and "
+            "RedisJSON, or start one with `modules-store serve`"
         )
     return ServerError(text)

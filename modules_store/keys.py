@@ -1,7 +1,8 @@
 """Every key name in Redis, in one place.
 
-The braces are literal: they make all keys of one agent share a cluster slot. `lua/README.md` says what each key
-holds. The scripts derive a memory's keys from its index key, so the two sides agree on `agent:{ID}:memor…`.
+The braces are literal: they make all keys of one agent share a cluster slot. `lua/README.md` says what each
+key holds. The scripts derive a memory's keys from its index key, so the two sides agree on
+`agent:{ID}:memor…`.
 """
 
 from __future__ import annotations
