@@ -1,0 +1,1 @@
+"""What the README quotes: one case a file, `run.py` runs them, `demo.py` is `make demo`."""

@@ -1,0 +1,58 @@
+"""How the cases measure: rates as medians of interleaved rounds, bytes as the server's own count."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import redis
+
+STILL_BYTES = 10_000
+"""Used memory that stays within this for two seconds is at rest."""
+
+
+def calls_per_second(
+    operations: Mapping[str, Callable[[], object]], *, rounds: int = 5, seconds: float = 0.2
+) -> dict[str, float]:
+    """Return the rate of each operation, called again and again.
+
+    The operations take turns, `seconds` each in every one of `rounds`, so that a machine that slows down
+    slows them all; the median round counts. Compare rates of one call of this function only.
+    """
+    for operation in operations.values():
+        operation()  # loads scripts, fetches the codec, fills caches
+    samples: dict[str, list[float]] = {name: [] for name in operations}
+    for _ in range(rounds):
+        for name, operation in operations.items():
+            samples[name].append(_rate(operation, seconds))
+    return {name: statistics.median(rates) for name, rates in samples.items()}
+
+
+def bytes_each(client: redis.Redis, count: int, store: Callable[[], object]) -> float:
+    """Return by how many bytes the server's memory grows for each of the `count` memories that `store()` adds.
+
+    Keys, index and hash tables count. What comes and goes does not: Lua's memory is given back first, and the
+    buffers of connections, which the server returns within a second or two, are waited for.
+    """
+    before = _used_bytes(client)
+    store()
+    return (_used_bytes(client) - before) / count
+
+
+def _used_bytes(client: redis.Redis) -> int:
+    client.script_flush("SYNC")
+    seen = [-1]
+    while len(seen) < 4 or max(seen[-4:]) - min(seen[-4:]) > STILL_BYTES:
+        time.sleep(0.5)
+        seen.append(client.info("memory")["used_memory"])
+    return seen[-1]
+
+
+def _rate(operation: Callable[[], object], seconds: float) -> float:
+    calls = 0
+    start = time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        operation()
+        calls += 1
+    return calls / elapsed
