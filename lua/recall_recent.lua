@@ -1,9 +1,9 @@
-#!lua flags=no-writes
+#!lua flags=no-writes,allow-cross-slot-keys
 --[[ Recalls the newest memories of one agent, newest first, passing over those whose value Redis has evicted.
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] count, from 1.
-     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata}; metadata are JSON texts or false,
-     B is at most count.
+     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata}; metadata are JSON texts or
+     false, B is at most count.
      Errors MEMERR BADARG NOCODEC CORRUPT WRONGTYPE BADCODEC.
      Cost O(count + log N) and one run of each decoder. ]]
 -- @include errors

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-cross-slot-keys
 --[[ Stores a batch of states of one agent: encodes them, writes values, index and documents, then trims. What
      can be refused is refused before anything is written; at maxmemory Redis refuses the script as a whole.
      KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
@@ -30,12 +30,13 @@ return errors.guard(function()
   local updates = agents.updates(agent_key, codec_key, agent, config, ARGV[2], threshold, count)
 
   local batch = codec.rows(config, ARGV[4])
-  local values = codec.encode(index, config, ARGV[4], batch)
+  local values = codec.encode(config, ARGV[4], batch)
   local ids
   if ARGV[5] == '' then
-    ids = timestamps.following(layout.newest(index, 0, 1)[1], batch)
+    ids = timestamps.following(layout.newest(index, 0, 1)[1], batch) -- after the newest all are new
   else
     ids = timestamps.parse(ARGV[5], 'timestamps')
+    layout.must_be_new(index, ids)
   end
   local metadata = {}
   for i = 6, #ARGV do
@@ -45,7 +46,6 @@ return errors.guard(function()
     local text = '%d states have %d timestamps and %d metadata'
     errors.refuse('BADARG', text:format(batch, #ids, #metadata))
   end
-  layout.must_be_new(index, ids)
 
   layout.describe(index, ids, metadata)
   for _, update in ipairs(updates) do

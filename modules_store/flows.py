@@ -6,6 +6,7 @@ command, or throws the error that redis-py raised for it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -102,8 +103,7 @@ def recall_recent(agent_id: str, count: int) -> Flow[list[Memory]]:
 
 def _run(call: commands.ScriptCall) -> Flow[Any]:
     """Run a script; a server that does not know it yet is told it once."""
-    try:
+    with contextlib.suppress(NoScriptError):
         return (yield call.run())
-    except NoScriptError:
-        yield call.load()
-        return (yield call.run())
+    yield call.load()
+    return (yield call.run())

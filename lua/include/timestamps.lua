@@ -25,7 +25,7 @@ function timestamps.following(newest, count)
   if newest then
     first = math.max(first, newest + 1)
   end
-  if first + count - 1 > LARGEST then
+  if first > LARGEST - count + 1 then
     errors.refuse('BADARG', 'no timestamps are left after ' .. newest)
   end
   local ids = {}

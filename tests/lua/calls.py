@@ -1,0 +1,75 @@
+"""The scripts called as a client in any language would, by what their headers say."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import redis
+
+from modules_store import keys, scripts
+from tests.store import toy_codec
+
+CONFIGURATION = {
+    "name": "toy",
+    "version": 1,
+    "input_dim": toy_codec.INPUT_DIM,
+    "codes": toy_codec.INPUT_DIM,
+    "code_dtype": "INT8",
+    "encoder": "memory_system:toy:v1:encoder",
+    "decoder": "memory_system:toy:v1:decoder",
+}
+
+
+def store(
+    node: redis.Redis,
+    states,
+    *,
+    agent: str = "a",
+    configuration=CONFIGURATION,
+    groups=(),
+    threshold=100_000,
+    timestamps=None,
+    metadata=(),
+):
+    """Run store_memories; what is not bytes or text goes as JSON."""
+    return node.eval(
+        scripts.load("store_memories").text,
+        3,
+        keys.index(agent),
+        keys.agent_metadata(agent),
+        keys.agent_memory_system(agent),
+        _text(configuration),
+        _text(groups),
+        threshold,
+        states if isinstance(states, bytes) else np.asarray(states, "<f4").tobytes(),
+        "" if timestamps is None else _text(timestamps),
+        *metadata,
+    )
+
+
+def recall_memories(node: redis.Redis, timestamps, agent: str = "a"):
+    """Run recall_memories; return timestamps, float32[B, D], metadata texts."""
+    return _recall(node, "recall_memories", _text(timestamps), agent)
+
+
+def recall_recent(node: redis.Redis, count, agent: str = "a"):
+    """Run recall_recent; return timestamps, float32[B, D], metadata texts."""
+    return _recall(node, "recall_recent", count, agent)
+
+
+def contents(node: redis.Redis) -> dict[bytes, bytes]:
+    """Return all that the node holds of agents."""
+    return {key: node.dump(key) for key in node.scan_iter("agent:*", count=10_000)}
+
+
+def _recall(node: redis.Redis, name: str, argument, agent: str):
+    agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
+    timestamps, blob, metadata = node.execute_command(
+        "EVAL_RO", scripts.load(name).text, 2, *agent_keys, argument
+    )
+    return [int(t) for t in timestamps], np.frombuffer(blob, "<f4").reshape(-1, toy_codec.INPUT_DIM), metadata
+
+
+def _text(argument) -> str:
+    return argument if isinstance(argument, str) else json.dumps(argument)

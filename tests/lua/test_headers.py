@@ -1,0 +1,82 @@
+"""The headers of the scripts say what the scripts do: keys, arguments, errors, flags."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from modules_store import scripts
+
+LUA = Path(__file__).parents[2] / "lua"
+NAMES = sorted(path.stem for path in LUA.glob("*.lua"))
+WRITING = {"MSET", "ZADD", "ZREM", "UNLINK", "JSON.SET", "JSON.MSET", "JSON.NUMINCRBY"}
+
+
+def _header_and_code(name: str) -> tuple[str, str]:
+    """Return the comment on top, and all the code with its includes pasted in, without comments."""
+    header = re.search(r"--\[\[(.*?)\]\]", (LUA / f"{name}.lua").read_text(), re.DOTALL)
+    assert header
+    text = re.sub(r"--\[\[.*?\]\]", "", scripts.load(name).text, flags=re.DOTALL)
+    return header[1], re.sub(r"--.*", "", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keys_and_arguments_are_those_of_the_code(name):
+    header, code = _header_and_code(name)
+    for array in ("KEYS", "ARGV"):
+        described = {int(n) for n in re.findall(rf"{array}\[(\d+)…?\]", header)}
+        used = {int(n) for n in re.findall(rf"{array}\[(\d+)\]", code)}
+        rest = re.search(rf"for i = (\d+), #{array} do", code)
+        assert described == used | ({int(rest[1])} if rest else set())
+        assert bool(rest) == bool(re.search(rf"{array}\[\d+…\]", header))
+        assert described == set(range(1, len(described) + 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_errors_are_those_that_the_code_can_raise(name):
+    header, _ = _header_and_code(name)
+    listed = re.search(r"Errors MEMERR ([A-Z ]+)\.", header)
+    assert listed
+    readme = set(re.findall(r"^\| `([A-Z]+)` \|", (LUA / "README.md").read_text(), re.MULTILINE))
+    assert set(listed[1].split()) <= readme
+
+
+def test_the_readme_lists_the_codes_of_the_code():
+    raised = set()
+    for path in LUA.rglob("*.lua"):
+        raised |= set(re.findall(r"'([A-Z]{5,})'", path.read_text())) & _codes()
+        raised |= set(re.findall(r"errors\.refuse\('([A-Z]+)'", path.read_text()))
+    assert raised == _codes()
+
+
+def _codes() -> set[str]:
+    return set(re.findall(r"^\| `([A-Z]+)` \|", (LUA / "README.md").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_scripts_without_writes_are_flagged_so(name):
+    _, code = _header_and_code(name)
+    own = (LUA / f"{name}.lua").read_text()
+    writes = WRITING.intersection(re.findall(r"redis\.p?call\('([A-Z.]+)'", code))
+    if scripts.load(name).read_only:
+        called = set(re.findall(r"(?:layout|agents|trim)\.(\w+)", own))
+        assert called <= {"newest", "get", "agent", "metadata", "count", "oldest"}
+    else:
+        assert writes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_include_is_pasted_once_and_before_its_use(name):
+    text = scripts.load(name).text
+    tables = re.findall(r"^local (\w+) = \(function\(\)$", text, re.MULTILINE)
+    assert len(tables) == len(set(tables))
+    for table in tables:
+        first_use = min(m.start() for m in re.finditer(rf"\b{table}\.", text))
+        assert text.index(f"local {table} = (function()") < first_use
+
+
+def test_readme_names_every_file():
+    readme = (LUA / "README.md").read_text()
+    assert {path.name for path in LUA.rglob("*.lua")} == set(re.findall(r"`(\w+\.lua)`", readme))

@@ -1,0 +1,64 @@
+"""One operation is one command to the server, whatever its size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import redis
+
+from modules_store import RedisAgentMemory
+from tests.store import toy_codec
+
+_MONITOR_LINE = re.compile(rb'[\d.]+ \[\d+ (\S+)\] "(\w[\w.]*)"')
+
+
+def _commands_of(client: redis.Redis, operation: Callable[[], object]) -> list[str]:
+    """Return the commands that clients send while `operation` runs, as MONITOR sees them."""
+    seen: list[str] = []
+    with client.monitor() as monitor:
+        operation()
+        client.echo("the end")
+        # Monitor.listen() of redis-py stumbles over brackets in arguments, such as a script's.
+        while match := _MONITOR_LINE.match(monitor.connection.read_response()):
+            sender, command = match[1].decode(), match[2].decode()
+            if command == "ECHO":
+                return seen
+            if sender != "lua":
+                seen.append(command)
+    raise AssertionError("a line of MONITOR that is none")
+
+
+def test_one_round_trip_an_operation(store, toy):
+    rows = toy_codec.states(100)
+    store.store_agent_memory("a", rows[0])  # learns the codec and loads the script
+    store.get_recent_memories("a", 1)
+    timestamp = store.store_agent_memory("a", rows[0])
+    store.retrieve_agent_memory("a", timestamp)
+    assert _commands_of(toy, lambda: store.store_agent_memory("a", rows[0], {"n": 1})) == ["EVALSHA"]
+    assert _commands_of(toy, lambda: store.store_agent_memories("a", rows, [{"n": 1}] * 100)) == ["EVALSHA"]
+    assert _commands_of(toy, lambda: store.get_recent_memories("a", 100)) == ["EVALSHA_RO"]
+    assert _commands_of(toy, lambda: store.retrieve_agent_memory("a", timestamp)) == ["EVALSHA_RO"]
+
+
+def test_the_codec_and_each_script_are_fetched_and_sent_once(server, toy):
+    toy.script_flush()
+    rows = toy_codec.states(1)
+    with RedisAgentMemory(server.url, codec="toy") as store:
+        first = _commands_of(toy, lambda: store.store_agent_memory("a", rows[0]))
+        assert [name for name in first if name != "CLIENT"] == ["JSON.GET", "EVALSHA", "SCRIPT", "EVALSHA"]
+        assert _commands_of(toy, lambda: store.store_agent_memory("b", rows[0])) == ["EVALSHA"]
+
+
+def test_recalls_need_no_codec_document(server, store, toy):
+    store.store_agent_memory("a", toy_codec.states(1)[0])
+    with RedisAgentMemory(server.url) as reader:
+        sent = _commands_of(toy, lambda: reader.get_recent_memories("a"))
+    assert "JSON.GET" not in sent
+
+
+def test_a_restarted_server_is_sent_the_scripts_again(store, toy):
+    timestamp = store.store_agent_memory("a", toy_codec.states(1)[0])
+    toy.script_flush()
+    assert store.store_agent_memory("a", toy_codec.states(1)[0]) > timestamp
+    assert len(store.get_recent_memories("a")) == 2
