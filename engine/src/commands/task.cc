@@ -26,7 +26,7 @@ struct Completion {
   State state = State::kDone;
 };
 
-int OnUnblocked(RedisModuleCtx* ctx, RedisModuleString**, int) noexcept {
+int FinishCompletion(RedisModuleCtx* ctx, redis::Args) {
   const auto& completion = *static_cast<Completion*>(redis::GetBlockedClientPrivateData(ctx));
   switch (completion.state) {
     case Completion::State::kTimedOut:
@@ -36,11 +36,7 @@ int OnUnblocked(RedisModuleCtx* ctx, RedisModuleString**, int) noexcept {
     case Completion::State::kDone:
       break;
   }
-  try {
-    return completion.task->Finish(ctx);
-  } catch (const std::exception& error) {
-    return redis::ReplyError(ctx, Error{error.what()});
-  }
+  return completion.task->Finish(ctx);
 }
 
 void FreeCompletion(RedisModuleCtx*, void* completion) noexcept {
@@ -80,7 +76,8 @@ int RunTask(RedisModuleCtx* ctx, const Device& device, std::unique_ptr<Task> tas
   const auto deadline =
       timeout_ms ? Clock::now() + std::chrono::milliseconds(*timeout_ms) : Clock::time_point::max();
   Queue& queue = QueueOf(device);
-  RedisModuleBlockedClient* client = redis::BlockClient(ctx, OnUnblocked, nullptr, FreeCompletion, 0);
+  RedisModuleBlockedClient* client =
+      redis::BlockClient(ctx, redis::Command<FinishCompletion, 0>, nullptr, FreeCompletion, 0);
   queue.Push(std::make_unique<BlockedClientJob>(client, std::move(task), deadline));
   return redis::kOk;
 }

@@ -21,6 +21,8 @@ int Command(RedisModuleCtx* ctx, RedisModuleString** argv, int argc) noexcept {
     return handler(ctx, Args(std::span(argv, static_cast<size_t>(argc)).subspan(1)));
   } catch (const std::exception& error) {
     return ReplyError(ctx, Error{error.what()});
+  } catch (...) {
+    return ReplyError(ctx, Error{"unknown exception"});
   }
 }
 

@@ -8,10 +8,15 @@ namespace redisai {
 
 Queue::Queue(const std::string& name, int thread_count, void (*setup)()) {
   for (int i = 0; i < thread_count; ++i) {
-    workers_.emplace_back([this, setup] {
-      setup();
-      Serve();
-    });
+    try {
+      workers_.emplace_back([this, setup] {
+        setup();
+        Serve();
+      });
+    } catch (...) {  // the system has no more threads
+      Stop();
+      throw;
+    }
     // The kernel keeps 15 characters; `top -H` and gdb show them.
     pthread_setname_np(workers_.back().native_handle(), ("ai-" + name).substr(0, 15).c_str());
   }
