@@ -116,8 +116,8 @@ def learn(kind: str, episodes: list[Episode], redis_url: str) -> KindOfAgent:
         verify_in_redis(client, codec, stack_states(unseen), version)
     features, codes = codec.config.input_dim, codec.config.codes
     console.print(
-        f"   {kind}: {features} floats ({features * 4} bytes) become {codes} bytes; trained model, TorchScript and "
-        f"Redis agree; published as {keys.codec(kind)} version {version}",
+        f"   {kind}: {features} floats ({features * 4} bytes) become {codes} bytes; trained model, TorchScript "
+        f"and Redis agree; published as {keys.codec(kind)} version {version}",
         soft_wrap=True,
     )
     return KindOfAgent(unseen, trained, codec)
@@ -142,8 +142,8 @@ def store(kinds: dict[str, KindOfAgent], redis_url: str) -> dict[str, dict[int, 
         counters = [client.json().get(keys.agent_metadata(agent), "$.counters")[0] for agent in originals]
     stored, trimmed = (sum(counter[name] for counter in counters) for name in ("stored", "trimmed"))
     console.print(
-        f"   {stored:,} memories of {len(originals)} agents stored; an agent keeps at most {THRESHOLD:,}, so Lua "
-        f"trimmed the oldest {trimmed:,}",
+        f"   {stored:,} memories of {len(originals)} agents stored; an agent keeps at most {THRESHOLD:,}, so "
+        f"Lua trimmed the oldest {trimmed:,}",
         soft_wrap=True,
     )
     return originals

@@ -30,7 +30,7 @@ def calls_per_second(
 
 
 def bytes_each(client: redis.Redis, count: int, store: Callable[[], object]) -> float:
-    """Return by how many bytes the server's memory grows for each of the `count` memories that `store()` adds.
+    """Return how many bytes of the server's memory each of the `count` memories takes that `store()` adds.
 
     Keys, index and hash tables count. What comes and goes does not: Lua's memory is given back first, and the
     buffers of connections, which the server returns within a second or two, are waited for.
