@@ -1,0 +1,188 @@
+"""Holds one form of a codec against another: trained against exported, exported against what Redis answers.
+
+Codes are compared one by one. Two forms add up the same products in another order, so a value that lies next
+to the middle between two integers may round to either; there, and nowhere else, codes may differ by one. Such
+a code costs nothing: both integers are equally near. Restored states must agree to float rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import redis
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from model_export.engine import connected, run_model
+from model_export.errors import VerificationError
+from model_export.export import ExportedCodec
+from model_export.train import as_states
+from model_export.vae import CODE_MAX, CODE_MIN, FeatureGroupedVAE
+from modules_store import keys
+
+# How near to the middle between two integers a code's value must be, in codes, for rounding to be free.
+BOUNDARY = 0.01
+# Largest difference of restored states, as a share of the feature's largest restored value.
+STATE_TOLERANCE = 1e-5
+# States that are also sent alone, one to a batch.
+SINGLE_ROWS = 16
+
+Model = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was compared, and how far apart the two forms were within what is allowed.
+
+    Args:
+        states: how many states were compared, edge cases among them.
+        codes: how many codes were compared.
+        codes_apart: how many differed by one, at a rounding boundary.
+        largest_difference: between restored states, as a share of the feature's largest restored value.
+    """
+
+    states: int
+    codes: int
+    codes_apart: int
+    largest_difference: float
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One form of a codec. `code_values`, FLOAT[B, D] to FLOAT[B, C], gives the codes before rounding."""
+
+    encode: Model
+    decode: Model
+    code_values: Model | None = None
+
+
+def verify(vae: FeatureGroupedVAE, exported: ExportedCodec, states: ArrayLike) -> Verification:
+    """Check that an export does what the trained model does, as saved and as the engine optimises it.
+
+    Args:
+        vae: the model, in evaluation mode.
+        exported: its export.
+        states: numbers[N, D], best held-out ones. Zeros and values of large magnitude are checked besides.
+
+    Raises:
+        VerificationError: they disagree, or the export takes NaN or infinity.
+        ConfigError: the states do not fit the codec.
+    """
+    rows = _with_edges(as_states("states", states, vae.input_dim))
+    trained = _Form(vae.encode, vae.decode, vae.code_values)
+    _compare(trained, _Form(*exported.modules()), rows)
+    return _compare(trained, _optimised(exported), rows)
+
+
+def verify_exported(exported: ExportedCodec, states: ArrayLike) -> Verification:
+    """Check that an export does the same once the engine has optimised it; for where the model is gone.
+
+    Arguments and errors as for `verify`.
+    """
+    rows = _with_edges(as_states("states", states, exported.config.input_dim))
+    return _compare(_saved(exported), _optimised(exported), rows)
+
+
+def verify_in_redis(
+    connection: str | redis.Redis,
+    exported: ExportedCodec,
+    states: ArrayLike,
+    version: int,
+    name: str | None = None,
+) -> Verification:
+    """Check that a published version answers in Redis as the export does here.
+
+    Args:
+        connection: a Redis URL, or a client that does not decode responses.
+        exported: what was published.
+        states: as for `verify`.
+        version: which `publish` returned.
+        name: the codec's, where it was published under another than its configuration's.
+
+    Raises:
+        VerificationError, ConfigError: as for `verify`.
+        MissingModuleError, ServerError, ConnectionLostError: the server cannot run the codec.
+    """
+    name = name or exported.config.name
+    rows = _with_edges(as_states("states", states, exported.config.input_dim))
+    with connected(connection) as client:
+        in_redis = _Form(
+            partial(run_model, client, keys.encoder(name, version)),
+            partial(run_model, client, keys.decoder(name, version)),
+        )
+        return _compare(_saved(exported), in_redis, rows)
+
+
+def restore(exported: ExportedCodec, states: ArrayLike) -> NDArray[np.float32]:
+    """Return `states`, numbers[N, D], as they come back through encoder and decoder; float32[N, D]."""
+    encoder, decoder = exported.modules()
+    with torch.inference_mode():
+        restored: Tensor = decoder(encoder(as_states("states", states, exported.config.input_dim)))
+    return restored.numpy()
+
+
+def _with_edges(states: Tensor) -> Tensor:
+    """Append zeros, and rows of values far outside of any training data."""
+    largest = torch.finfo(torch.float32).max
+    edges = torch.tensor([0.0, 1.0, -1.0, 1e6, -1e6, largest, -largest])
+    alternating = largest * (-1.0) ** torch.arange(states.shape[1])
+    return torch.cat([states, edges[:, None].expand(-1, states.shape[1]), alternating[None]])
+
+
+def _saved(exported: ExportedCodec) -> _Form:
+    encoder, decoder = exported.modules()
+    return _Form(encoder, decoder, encoder.code_values)
+
+
+def _optimised(exported: ExportedCodec) -> _Form:
+    """Load an export as the engine does."""
+    return _Form(*(torch.jit.optimize_for_inference(torch.jit.freeze(m.eval())) for m in exported.modules()))
+
+
+@torch.inference_mode()
+def _compare(expected: _Form, given: _Form, states: Tensor) -> Verification:
+    assert expected.code_values is not None
+    values = expected.code_values(states)
+    codes = given.encode(states)
+    apart = _check_codes(values, codes)
+    for row in range(min(len(states), SINGLE_ROWS)):
+        apart += _check_codes(values[row : row + 1], given.encode(states[row : row + 1]))
+    wanted, restored = expected.decode(codes), given.decode(codes)
+    largest = wanted.abs().amax(dim=0)
+    difference = ((wanted - restored).abs() / largest.clamp(min=torch.finfo(torch.float32).tiny)).max().item()
+    if not difference <= STATE_TOLERANCE:
+        raise VerificationError(f"restored states differ by {difference:.2g} of the feature's largest value")
+    _check_refusals(given.encode, states.shape[1])
+    return Verification(len(states), codes.numel(), apart, difference)
+
+
+def _check_codes(values: Tensor, codes: Tensor) -> int:
+    """Compare codes with the values they were rounded from; return how many differ as rounding permits."""
+    if codes.dtype != torch.int8 or codes.shape != values.shape:
+        raise VerificationError(f"codes are {codes.dtype}{list(codes.shape)}, not int8{list(values.shape)}")
+    clamped = values.clamp(CODE_MIN, CODE_MAX)
+    wrong = (codes - clamped).abs() > 0.5 + BOUNDARY
+    if wrong.any():
+        row, column = wrong.nonzero()[0].tolist()
+        raise VerificationError(
+            f"{int(wrong.sum())} of {codes.numel()} codes differ; the first is code {column} of state {row}: "
+            f"{codes[row, column].item()} instead of {clamped[row, column].item():.3f} rounded"
+        )
+    return int((codes != clamped.round()).sum())
+
+
+def _check_refusals(encode: Model, input_dim: int) -> None:
+    for bad in (float("nan"), float("inf"), float("-inf")):
+        state = torch.zeros(1, input_dim)
+        state[0, -1] = bad
+        try:
+            encode(state)
+        except (torch.jit.Error, redis.ResponseError) as error:
+            if "not finite" in str(error):
+                continue
+            raise
+        raise VerificationError(f"the encoder took a state that holds {bad}")

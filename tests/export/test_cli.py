@@ -1,0 +1,93 @@
+"""The command `model-export`, from states to a published codec."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from model_export.cli import app
+from model_export.export import ExportedCodec
+from tests.export.conftest import CONFIG
+
+
+@pytest.fixture
+def run():
+    def call(*arguments: object):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return call
+
+
+@pytest.fixture
+def states_file(tmp_path, states):
+    np.save(tmp_path / "states.npy", states)
+    return tmp_path / "states.npy"
+
+
+def test_from_a_file_to_redis(run, tmp_path, states_file, server, redis_client):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG.to_dict()))
+    folder = tmp_path / "codec"
+    options = ["--states", states_file, "--config", tmp_path / "config.json", "--steps", 50, "--quiet"]
+    trained = run("train", folder, *options, "--name", "mine")
+    assert trained.exit_code == 0, trained.output
+    assert f"mine: 12 features in {CONFIG.codes} bytes" in trained.output
+    assert ExportedCodec.load(folder).config.feature_groups == CONFIG.feature_groups
+
+    published = run("publish", folder, "--redis-url", server.url)
+    assert published.output == "published mine as version 1\n"
+    verified = run("verify", folder, "--states", states_file, "--redis-url", server.url, "--version", 1)
+    assert verified.exit_code == 0, verified.output
+    assert "verified on" in verified.output
+
+
+def test_groups_as_options(run, tmp_path, states_file):
+    folder = tmp_path / "codec"
+    groups = ["--group", "a:0:4:0.5", "--group", "b:4:12:2", "--latent-dim", 9, "--base-compression", 0.5]
+    result = run("train", folder, "--states", states_file, "--name", "g", *groups, "--steps", 5, "--quiet")
+    assert result.exit_code == 0, result.output
+    config = ExportedCodec.load(folder).config
+    assert [own.codes for own in config.dimensions.values()] == [12, 6]
+    assert run("verify", folder, "--states", states_file).exit_code == 0
+
+
+def test_from_a_simulation(run, tmp_path):
+    options = ["--environment", "mpe2.simple_tag_v3", "--episodes", 5, "--steps", 5]
+    result = run("train", tmp_path, *options, "--kind", "agent")
+    assert result.exit_code == 0, result.output
+    assert ExportedCodec.load(tmp_path).config.name == "agent"
+    result = run("train", tmp_path, *options)
+    assert result.exit_code == 1
+    assert "--kind must be one of adversary, agent" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "x"], "either --states or --environment"),
+        (["train", "x", "--states", "no.npy"], "no.npy"),
+        (["train", "x", "--environment", "no_such_env"], "no_such_env"),
+        (["verify", "no-folder", "--states", "no.npy"], "no-folder"),
+        (["publish", "no-folder", "--redis-url", "redis://127.0.0.1"], "no-folder"),
+    ],
+)
+def test_errors_are_one_line(run, arguments, said):
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_installed_command():
+    answer = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "from model_export.cli import main; main()", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert {"train", "verify", "publish"} <= set(answer.stdout.split())

@@ -1,0 +1,108 @@
+"""The dimension rule, and what a configuration refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model_export.config import CodecConfig, FeatureGroup, reference_config
+from model_export.errors import ConfigError
+from model_export.vae import FeatureGroupedVAE
+
+REFERENCE_GROUPS = {
+    "critical": (0, 10, 0.3),
+    "spatial": (10, 20, 0.5),
+    "social": (20, 30, 0.4),
+    "other": (30, 50, 0.8),
+}
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> CodecConfig:
+    sizes = draw(st.lists(st.integers(1, 20), min_size=1, max_size=6))
+    groups, start = {}, 0
+    for number, size in enumerate(sizes):
+        groups[f"g{number}"] = (start, start + size, draw(st.floats(0.05, 4)))
+        start += size
+    return CodecConfig("any", start, draw(st.integers(1, 80)), groups, draw(st.floats(0.05, 4)))
+
+
+def test_reference_configuration_has_103_codes():
+    config = reference_config()
+    assert {name: own.codes for name, own in config.dimensions.items()} == {
+        "critical": 33,
+        "spatial": 20,
+        "social": 25,
+        "other": 25,
+    }
+    assert [own.latents for own in config.dimensions.values()] == [5, 5, 5, 10]
+    assert config.codes == 103
+    assert FeatureGroupedVAE(50, 25, REFERENCE_GROUPS, 0.5).codes == 103
+
+
+def test_left_over_latents_go_to_the_least_compressed_groups():
+    config = CodecConfig("n", 9, 8, {"a": (0, 3, 0.9), "b": (3, 6, 0.1), "c": (6, 9, 0.5)})
+    assert {name: own.latents for name, own in config.dimensions.items()} == {"a": 2, "b": 3, "c": 3}
+
+
+@given(configs())
+def test_dimension_rule(config: CodecConfig):
+    dimensions = config.dimensions
+    shares = {n: int(config.latent_dim * g.size / config.input_dim) for n, g in config.feature_groups.items()}
+    for name, group in config.feature_groups.items():
+        own = dimensions[name]
+        assert own.features == group.size
+        assert own.latents - max(1, shares[name]) in (0, 1)
+        assert own.codes == max(1, int(own.latents / (group.compression * config.base_compression_level)))
+    total = sum(own.latents for own in dimensions.values())
+    assert total == max(config.latent_dim, sum(max(1, share) for share in shares.values()))
+    favoured = [
+        g.compression for n, g in config.feature_groups.items() if dimensions[n].latents > max(1, shares[n])
+    ]
+    others = [
+        g.compression for n, g in config.feature_groups.items() if dimensions[n].latents == max(1, shares[n])
+    ]
+    assert not favoured or not others or max(favoured) <= min(others)
+
+
+@given(configs())
+def test_json_round_trip(config: CodecConfig):
+    assert CodecConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_groups_are_ordered_by_start():
+    config = CodecConfig("n", 4, 4, {"late": (2, 4, 1.0), "early": (0, 2, 1.0)})
+    assert list(config.feature_groups) == ["early", "late"]
+    assert config.feature_groups["early"] == FeatureGroup(0, 2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"name": "a:b"}, "name"),
+        ({"name": ""}, "name"),
+        ({"input_dim": 0}, "input_dim"),
+        ({"input_dim": 5}, "features 4 to 5"),
+        ({"latent_dim": 0}, "latent_dim"),
+        ({"latent_dim": 2.5}, "latent_dim"),
+        ({"base_compression_level": 0}, "base_compression_level"),
+        ({"base_compression_level": float("nan")}, "base_compression_level"),
+        ({"feature_groups": {}}, "feature_groups"),
+        ({"feature_groups": {"a": (0, 4, 0.0)}}, "compression"),
+        ({"feature_groups": {"a": (0, 4, -1.0)}}, "compression"),
+        ({"feature_groups": {"a": (0, 4)}}, "compression"),
+        ({"feature_groups": {"a": (0, 5, 1.0)}}, "outside"),
+        ({"feature_groups": {"a": (2, 2, 1.0)}}, "empty"),
+        ({"feature_groups": {"a": (0.0, 4, 1.0)}}, "integers"),
+        ({"feature_groups": {"a": (0, 3, 1.0), "b": (2, 4, 1.0)}}, "overlaps"),
+        ({"feature_groups": {"a": (0, 1, 1.0), "b": (2, 4, 1.0)}}, "features 1 to 2"),
+        ({"unheard_of": 1}, "unheard_of"),
+    ],
+)
+def test_refusals_name_what_is_wrong(change: dict, named: str):
+    fields = {"name": "n", "input_dim": 4, "latent_dim": 2, "feature_groups": {"a": (0, 4, 1.0)}}
+    with pytest.raises(ConfigError, match=named):
+        CodecConfig.from_dict({**fields, **change})
