@@ -57,7 +57,7 @@ local function run(model, dtype, rows, columns, blob)
       return nil, (answer.err:gsub('^ERR ', ''))
     end
   end
-  return reply[3]
+  return reply[3], reply.ok -- TIMEDOUT comes alone
 end
 
 -- How many states `blob` holds, FLOAT[B, input_dim] row after row.
@@ -98,8 +98,8 @@ local function by_version(config, ids, values)
     local group = group_of[header]
     if not group then
       local format = FORMATS[header:byte()]
-      if not format or #value <= HEADER_BYTES then
-        errors.refuse('CORRUPT', 'the memory at ' .. ids[i] .. ' does not begin with a known header')
+      if not format or #value <= HEADER_BYTES or (#value - HEADER_BYTES) % format.bytes ~= 0 then
+        errors.refuse('CORRUPT', 'the memory at ' .. ids[i] .. ' is not a known header and whole codes')
       end
       local version = struct.unpack('<H', header, 2)
       group = { version = version, format = format, size = #value, codes = {}, rows = {} }

@@ -39,13 +39,13 @@ def _check(server, timestamps: list[int], rows: np.ndarray) -> None:
 def test_restart(start_server, tmp_path, appendonly):
     server = start_server(data_dir=tmp_path, appendonly=appendonly, config=DIGEST)
     filled = _fill(server)
-    with redis.Redis.from_url(server.url) as client:
+    with redis.Redis.from_url(server.url) as client, RedisAgentMemory(server.url, codec="toy") as store:
+        assert len(store.get_recent_memories("a")) == 10
         digest = client.execute_command("DEBUG", "DIGEST")
         server.restart()
         assert client.execute_command("DEBUG", "DIGEST") == digest
-    _check(server, *filled)
-    with RedisAgentMemory(server.url, codec="toy") as store:
-        assert store.store_agent_memory("a", filled[1][0]) > filled[0][-1]
+        _check(server, *filled)
+        assert store.store_agent_memory("a", filled[1][0]) > filled[0][-1]  # the client from before
 
 
 def test_a_replica_serves_recalls(start_server, wait_until):

@@ -294,9 +294,10 @@ def test_another_codec_for_the_same_agent(server, store, toy):
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (b"", "at 5 does not begin"),
-        (b"\x01\x01\x00", "at 5 does not begin"),
-        (b"\x63\x01\x00" + bytes(6), "at 5 does not begin"),
+        (b"", "at 5 is not a known header"),
+        (b"\x01\x01\x00", "at 5 is not a known header"),
+        (b"\x63\x01\x00" + bytes(6), "at 5 is not a known header"),
+        (b"\x04\x02\x00" + bytes(5), "at 5 is not a known header and whole codes"),
         (b"\x01\x01\x00" + bytes(5), "at 5 is 8 bytes, not 9"),
     ],
 )
