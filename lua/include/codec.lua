@@ -39,8 +39,8 @@ function codec.configuration(text, name)
 end
 
 -- Runs one model over `rows` rows; returns the bytes of its output, or nil and the engine's error.
--- The model's key routes the command: in a cluster Redis looks keys up in the slot that a command names, and the
--- model's is not the agent's. Scripts that come here need the flag allow-cross-slot-keys for that.
+-- The model's key routes the command: in a cluster Redis looks keys up in the slot that a command names, and
+-- the model's is not the agent's. Scripts that come here need the flag allow-cross-slot-keys for that.
 local function run(model, dtype, rows, columns, blob)
   local reply = redis.pcall('AI.DAGEXECUTE_RO', 'ROUTING', model,
     '|>', 'AI.TENSORSET', 'input', dtype, rows, columns, 'BLOB', blob,
