@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "commands/handlers.h"
+#include "persist/model_names.h"
 #include "persist/types.h"
 #include "redis/api.h"
 #include "redis/guard.h"
@@ -99,6 +100,7 @@ int Load(RedisModuleCtx* ctx, redis::Args args) {
   if (!persist::RegisterTensorType(ctx) || !persist::RegisterModelType(ctx) || !RegisterCommands(ctx)) {
     return redis::kErr;
   }
+  persist::TrackModelNames(ctx);
   redis::SubscribeToServerEvent(ctx, redis::kShutdownEvent, OnShutdown);
   redis::Log(ctx, "notice",
              "engine for TorchScript models on torch %s, %d thread(s) a queue, %d within an operation",

@@ -87,10 +87,7 @@ std::optional<Error> AddModelOp(RedisModuleCtx* ctx, Graph& graph, redis::Args a
   if (!call) return call.error();
   if (call->timeout_ms)
     return Error{"TIMEOUT is for the whole DAG, before the first |>, not for one operation"};
-  // The model's key is not among the command's declared keys, so that one copy a shard serves every slot of
-  // it.
-  if (auto error = CheckAccess(ctx, call->model)) return error;
-  auto model = ReadModel(ctx, call->model);
+  auto model = ReadUndeclaredModel(ctx, call->model);
   if (!model) return model.error();
   return graph.AddModel(std::move(*model), Views(call->inputs), Views(call->outputs));
 }

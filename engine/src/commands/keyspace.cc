@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "persist/arguments.h"
+#include "persist/model_names.h"
 #include "persist/types.h"
 
 namespace redisai::commands {
@@ -10,12 +11,28 @@ namespace {
 
 Error WrongType() { return {"Operation against a key holding the wrong kind of value", "WRONGTYPE"}; }
 
+Error EmptyModelKey() { return {"model key is empty"}; }
+
 // The value under `key`, null where the key is empty.
 Result<void*> ReadValue(RedisModuleCtx* ctx, RedisModuleString* name, RedisModuleType* type) {
   const redis::Key key(ctx, name, redis::kRead);
   if (key.empty()) return nullptr;
   if (!key.holds(type)) return WrongType();
   return key.value();
+}
+
+// Whether the current user may read `key`.
+std::optional<Error> CheckAccess(RedisModuleCtx* ctx, RedisModuleString* key) {
+  RedisModuleString* user_name = redis::GetCurrentUserName(ctx);
+  if (!user_name) return std::nullopt;  // not a user's connection: replication, AOF, the server itself
+  RedisModuleUser* user = redis::GetModuleUserFromUserName(user_name);
+  redis::FreeString(ctx, user_name);
+  // A user deleted while its connection lives.
+  if (!user) return Error{"No permissions to access a key", "NOPERM"};
+  const bool allowed = redis::ACLCheckKeyPermissions(user, key, redis::kAccessKey) == redis::kOk;
+  redis::FreeModuleUser(user);
+  if (allowed) return std::nullopt;
+  return Error{"No permissions to access a key", "NOPERM"};
 }
 
 void Write(RedisModuleCtx* ctx, RedisModuleString* name, RedisModuleType* type, void* value,
@@ -36,21 +53,16 @@ Result<TensorRef> ReadTensor(RedisModuleCtx* ctx, RedisModuleString* key) {
 Result<Model::Ref> ReadModel(RedisModuleCtx* ctx, RedisModuleString* key) {
   const auto value = ReadValue(ctx, key, persist::ModelType());
   if (!value) return value.error();
-  if (!*value) return Error{"model key is empty"};
+  if (!*value) return EmptyModelKey();
   return *static_cast<const Model::Ref*>(*value);
 }
 
-std::optional<Error> CheckAccess(RedisModuleCtx* ctx, RedisModuleString* key) {
-  RedisModuleString* user_name = redis::GetCurrentUserName(ctx);
-  if (!user_name) return std::nullopt;  // not a user's connection: replication, AOF, the server itself
-  RedisModuleUser* user = redis::GetModuleUserFromUserName(user_name);
-  redis::FreeString(ctx, user_name);
-  // A user deleted while its connection lives.
-  if (!user) return Error{"No permissions to access a key", "NOPERM"};
-  const bool allowed = redis::ACLCheckKeyPermissions(user, key, redis::kAccessKey) == redis::kOk;
-  redis::FreeModuleUser(user);
-  if (allowed) return std::nullopt;
-  return Error{"No permissions to access a key", "NOPERM"};
+Result<Model::Ref> ReadUndeclaredModel(RedisModuleCtx* ctx, RedisModuleString* key) {
+  if (auto error = CheckAccess(ctx, key)) return *error;
+  if (!persist::TracksModelNames()) return ReadModel(ctx, key);
+  auto model = persist::FindModel(redis::View(key));
+  if (!model) return EmptyModelKey();
+  return model;
 }
 
 std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* name, RedisModuleType* type) {
@@ -64,10 +76,10 @@ void WriteTensor(RedisModuleCtx* ctx, RedisModuleString* key, TensorRef tensor) 
   Write(ctx, key, persist::TensorType(), std::move(tensor).Release(), "ai.tensorset");
 }
 
-void WriteModel(RedisModuleCtx* ctx, RedisModuleString* key, Model::Ref model) {
+void WriteModel(RedisModuleCtx* ctx, RedisModuleString* key, const Model::Ref& model) {
   persist::ReplicateModel(ctx, key, *model);
-  Write(ctx, key, persist::ModelType(), std::make_unique<Model::Ref>(std::move(model)).release(),
-        "ai.modelstore");
+  Write(ctx, key, persist::ModelType(), std::make_unique<Model::Ref>(model).release(), "ai.modelstore");
+  persist::RememberModel(redis::View(key), model);  // after the write, which forgets what was there
 }
 
 std::optional<Error> WriteTensors(RedisModuleCtx* ctx, std::span<NamedTensor> tensors) {

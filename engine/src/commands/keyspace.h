@@ -17,9 +17,9 @@ namespace redisai::commands {
 Result<TensorRef> ReadTensor(RedisModuleCtx* ctx, RedisModuleString* key);
 Result<Model::Ref> ReadModel(RedisModuleCtx* ctx, RedisModuleString* key);
 
-// Whether the current user may read `key`. For keys that a command uses without declaring them to the server,
-// which therefore did not check.
-std::optional<Error> CheckAccess(RedisModuleCtx* ctx, RedisModuleString* key);
+// A model of any slot of this shard, for a command that did not declare its key. The server therefore did not
+// check the user's right to read it; this does.
+Result<Model::Ref> ReadUndeclaredModel(RedisModuleCtx* ctx, RedisModuleString* key);
 
 // Whether `key` is free or holds a value of `type` already.
 std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* key, RedisModuleType* type);
@@ -27,7 +27,7 @@ std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* key, 
 // Puts the value under `key` and tells replicas, the AOF and keyspace events; any TTL goes. The key has been
 // checked.
 void WriteTensor(RedisModuleCtx* ctx, RedisModuleString* key, TensorRef tensor);
-void WriteModel(RedisModuleCtx* ctx, RedisModuleString* key, Model::Ref model);
+void WriteModel(RedisModuleCtx* ctx, RedisModuleString* key, const Model::Ref& model);
 
 // All of the tensors or, when one of the keys holds another type, none.
 using NamedTensor = std::pair<redis::String, TensorRef>;

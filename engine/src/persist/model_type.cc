@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "persist/arguments.h"
+#include "persist/model_names.h"
 #include "persist/types.h"
 #include "redis/guard.h"
 #include "redis/rdb.h"
@@ -67,6 +68,7 @@ void* Load(RedisModuleIO* io, int version) noexcept {
       redis::LogIOError(io, "warning", "cannot load a model: %s", model.error().text.c_str());
       return nullptr;
     }
+    if (const auto* key = redis::GetKeyNameFromIO(io)) RememberModel(redis::View(key), *model);
     return std::make_unique<Model::Ref>(std::move(*model)).release();
   });
 }
@@ -115,13 +117,16 @@ size_t MemoryUsage(const void* value) noexcept {
 size_t FreeEffort(RedisModuleString*, const void*) noexcept { return kFreeEffort; }
 
 // The copy runs the same program and counts its own runs.
-void* Copy(RedisModuleString*, RedisModuleString*, const void* value) noexcept {
+void* Copy(RedisModuleString*, RedisModuleString* to, const void* value) noexcept {
   return redis::Guarded<void*>(nullptr, [&]() -> void* {
     const Model& model = Of(value);
-    auto copy = std::make_shared<Model>(model.options(), model.blob(), model.program());
-    return std::make_unique<Model::Ref>(std::move(copy)).release();
+    const Model::Ref copy = std::make_shared<Model>(model.options(), model.blob(), model.program());
+    RememberModel(redis::View(to), copy);
+    return std::make_unique<Model::Ref>(copy).release();
   });
 }
+
+void Unlink(RedisModuleString* key, const void*) noexcept { ForgetModel(redis::View(key)); }
 
 void FreeValue(void* value) noexcept { delete static_cast<Model::Ref*>(value); }
 
@@ -137,6 +142,7 @@ bool RegisterModelType(RedisModuleCtx* ctx) {
                              .digest = Digest,
                              .free = FreeValue,
                              .free_effort = FreeEffort,
+                             .unlink = Unlink,
                              .copy = Copy};
   model_type = redis::CreateDataType(ctx, "AI__MODEL", kEncodingVersion, &methods);
   return model_type != nullptr;

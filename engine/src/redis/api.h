@@ -36,7 +36,7 @@ enum KeyType { kKeyEmpty = 0, kKeyModule = 6 };
 enum ContextFlag {
   kInLua = 1 << 0,
   kInMulti = 1 << 1,
-  kIsReplica = 1 << 3,
+  kInCluster = 1 << 5,
   kFromMaster = 1 << 12,
   kLoading = 1 << 13,
   kDenyBlocking = 1 << 21,
@@ -46,15 +46,17 @@ enum ContextFlag {
 // aside.
 enum ModuleOption { kHandleIoErrors = 1 << 0 };
 
-enum NotifyClass { kNotifyModule = 1 << 13 };
+enum NotifyClass { kNotifyGeneric = 1 << 2, kNotifyModule = 1 << 13 };
 
 enum KeyAccess { kAccessKey = 1 << 4 };
 
+inline constexpr RedisModuleEvent kFlushEvent = {2, 1};
 inline constexpr RedisModuleEvent kShutdownEvent = {5, 1};
 
 using CommandFunction = int (*)(RedisModuleCtx*, RedisModuleString**, int);
 using FreePrivateData = void (*)(RedisModuleCtx*, void*);
 using EventFunction = void (*)(RedisModuleCtx*, RedisModuleEvent, uint64_t, void*);
+using KeyspaceFunction = int (*)(RedisModuleCtx*, int, const char*, RedisModuleString*);
 using ScanFunction = void (*)(RedisModuleCtx*, RedisModuleString*, RedisModuleKey*, void*);
 
 // The layout is the server's, version 5; what we do not use stays null.
@@ -70,7 +72,7 @@ struct TypeMethods {
   void* aux_save = nullptr;
   int aux_save_triggers = 0;
   size_t (*free_effort)(RedisModuleString*, const void*) = nullptr;
-  void* unlink = nullptr;
+  void (*unlink)(RedisModuleString*, const void*) = nullptr;
   void* (*copy)(RedisModuleString*, RedisModuleString*, const void*) = nullptr;
   void* defrag = nullptr;
   void* mem_usage2 = nullptr;
@@ -111,6 +113,7 @@ struct TypeMethods {
   F(LoadUnsigned, uint64_t, RedisModuleIO*)                                                               \
   F(SaveStringBuffer, void, RedisModuleIO*, const char*, size_t)                                          \
   F(LoadStringBuffer, char*, RedisModuleIO*, size_t*)                                                     \
+  F(GetKeyNameFromIO, const RedisModuleString*, RedisModuleIO*)                                           \
   F(IsIOError, int, RedisModuleIO*)                                                                       \
   F(EmitAOF, void, RedisModuleIO*, const char*, const char*, ...)                                         \
   F(LogIOError, void, RedisModuleIO*, const char*, const char*, ...)                                      \
@@ -127,6 +130,7 @@ struct TypeMethods {
   F(Replicate, int, RedisModuleCtx*, const char*, const char*, ...)                                       \
   F(NotifyKeyspaceEvent, int, RedisModuleCtx*, int, const char*, RedisModuleString*)                      \
   F(SubscribeToServerEvent, int, RedisModuleCtx*, RedisModuleEvent, EventFunction)                        \
+  F(SubscribeToKeyspaceEvents, int, RedisModuleCtx*, int, KeyspaceFunction)                               \
   F(ScanCursorCreate, RedisModuleScanCursor*, )                                                           \
   F(ScanCursorDestroy, void, RedisModuleScanCursor*)                                                      \
   F(Scan, int, RedisModuleCtx*, RedisModuleScanCursor*, ScanFunction, void*)                              \

@@ -1,0 +1,84 @@
+"""A cluster of one node: models are found from every slot of the shard, whatever becomes of their keys."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from tests.engine import models
+
+
+@pytest.fixture
+def cluster(start_server):
+    return start_server(cluster_enabled=True)
+
+
+@pytest.fixture
+def client(cluster):
+    with redis.Redis.from_url(cluster.url) as connected:
+        yield connected
+
+
+def store(client: redis.Redis, key: str, module=None) -> None:
+    blob = models.blob(module or models.Double())
+    client.execute_command("AI.MODELSTORE", key, "TORCH", "CPU", "BLOB", blob)
+
+
+def run(client: redis.Redis, model: str):
+    """Run `model` in a DAG whose own key is in another slot than most."""
+    dag = "AI.DAGEXECUTE_RO ROUTING {a} |> AI.TENSORSET x FLOAT 1 VALUES 3 |> AI.MODELEXECUTE"
+    rest = "INPUTS 1 x OUTPUTS 1 y |> AI.TENSORGET y VALUES"
+    return client.execute_command(*dag.split(), model, *rest.split())[2]
+
+
+def slots(client: redis.Redis, *keys: str) -> set[int]:
+    return {client.execute_command("CLUSTER KEYSLOT", key) for key in keys}
+
+
+def test_a_model_of_another_slot_is_found(client):
+    store(client, "{b}model")
+    assert len(slots(client, "{a}", "{b}model")) == 2
+    assert run(client, "{b}model") == [b"6"]
+    store(client, "{b}model", models.Identity())  # replaced
+    assert run(client, "{b}model") == [b"3"]
+
+
+def test_in_a_script_that_declares_its_keys(client):
+    store(client, "{b}model")
+    script = """#!lua flags=no-writes
+        return redis.call('AI.DAGEXECUTE_RO', 'ROUTING', KEYS[1], '|>', 'AI.TENSORSET', 'x', 'FLOAT', 1,
+          'VALUES', 3, '|>', 'AI.MODELEXECUTE', ARGV[1], 'INPUTS', 1, 'x', 'OUTPUTS', 1, 'y',
+          '|>', 'AI.TENSORGET', 'y', 'VALUES')[3]"""
+    assert client.eval_ro(script, 1, "{a}", "{b}model") == [b"6"]
+
+
+@pytest.mark.parametrize("leave", ["delete", "unlink", "flushall", "set", "expire", "rename"])
+def test_a_model_that_left_its_key_is_not_found(client, wait_until, leave):
+    store(client, "{b}model")
+    if leave == "flushall":
+        client.flushall()
+    elif leave == "set":
+        client.set("{b}model", "text")
+    elif leave == "expire":
+        client.pexpire("{b}model", 1)
+        wait_until(lambda: not client.exists("{b}model"))
+    elif leave == "rename":
+        client.rename("{b}model", "{b}other")
+        assert run(client, "{b}other") == [b"6"]
+    else:
+        getattr(client, leave)("{b}model")
+    with pytest.raises(redis.ResponseError, match="^model key is empty$"):
+        run(client, "{b}model")
+
+
+def test_a_copy_a_restored_model_and_a_reloaded_one_are_found(cluster, client, wait_until):
+    store(client, "{b}model")
+    client.copy("{b}model", "{b}copy")
+    client.restore("{c}restored", 0, client.dump("{b}model"))
+    client.delete("{b}model")
+    assert run(client, "{b}copy") == run(client, "{c}restored") == [b"6"]
+    cluster.restart()
+    with redis.Redis.from_url(cluster.url) as again:
+        # The node counts its cluster's slots anew before it serves them.
+        wait_until(lambda: again.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+        assert run(again, "{b}copy") == run(again, "{c}restored") == [b"6"]
