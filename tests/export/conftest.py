@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-import torch
 
 from model_export.config import CodecConfig
 from model_export.export import ExportedCodec, export
@@ -14,15 +11,6 @@ from model_export.train import TrainedCodec, TrainingOptions, train
 from tests.export.states import CONSTANT, correlated_states
 
 CONFIG = CodecConfig("small", 12, 8, {"moving": (0, 4, 0.5), "fixed": (4, 12, 1.0)})
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small models train no faster on two threads, and other tests share the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
