@@ -1,4 +1,4 @@
-#!lua flags=no-writes,allow-cross-slot-keys
+#!lua flags=no-writes
 --[[ Recalls memories of one agent by their timestamps.
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] timestamps, a JSON array of integers.

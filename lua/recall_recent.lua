@@ -1,4 +1,4 @@
-#!lua flags=no-writes,allow-cross-slot-keys
+#!lua flags=no-writes
 --[[ Recalls the newest memories of one agent, newest first, passing over those whose value Redis has evicted.
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] count, from 1.

@@ -1,4 +1,4 @@
-#!lua flags=allow-cross-slot-keys
+#!lua
 --[[ Stores a batch of states of one agent: encodes them, writes values, index and documents, then trims. What
      can be refused is refused before anything is written; at maxmemory Redis refuses the script as a whole.
      KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
@@ -30,7 +30,7 @@ return errors.guard(function()
   local updates = agents.updates(agent_key, codec_key, agent, config, ARGV[2], threshold, count)
 
   local batch = codec.rows(config, ARGV[4])
-  local values = codec.encode(config, ARGV[4], batch)
+  local values = codec.encode(index, config, ARGV[4], batch)
   local ids
   if ARGV[5] == '' then
     ids = timestamps.following(layout.newest(index, 0, 1)[1], batch) -- after the newest all are new

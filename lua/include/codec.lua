@@ -39,15 +39,14 @@ function codec.configuration(text, name)
 end
 
 -- Runs one model over `rows` rows; returns the bytes of its output, or nil and the engine's error.
--- The model's key routes the command: in a cluster Redis looks keys up in the slot that a command names, and
--- the model's is not the agent's. Scripts that come here need the flag allow-cross-slot-keys for that.
-local function run(model, dtype, rows, columns, blob)
-  local reply = redis.pcall('AI.DAGEXECUTE_RO', 'ROUTING', model,
+-- `routing` is a key of the agent: a cluster checks slots by it, the engine finds the model on this shard.
+local function run(routing, model, dtype, rows, columns, blob)
+  local reply = redis.pcall('AI.DAGEXECUTE_RO', 'ROUTING', routing,
     '|>', 'AI.TENSORSET', 'input', dtype, rows, columns, 'BLOB', blob,
     '|>', 'AI.MODELEXECUTE', model, 'INPUTS', 1, 'input', 'OUTPUTS', 1, 'output',
     '|>', 'AI.TENSORGET', 'output', 'BLOB')
   if reply.err then
-    if reply.err:find('model key is empty', 1, true) or reply.err:find('non local key', 1, true) then
+    if reply.err:find('model key is empty', 1, true) then
       errors.refuse('NOCODEC', 'there is no model at ' .. model .. ' on this server')
     end
     error(reply.err, 0)
@@ -71,8 +70,8 @@ function codec.rows(config, blob)
 end
 
 -- Encodes the `rows` states in `blob` and returns their values.
-function codec.encode(config, blob, rows)
-  local codes, problem = run(config.encoder, 'FLOAT', rows, config.input_dim, blob)
+function codec.encode(routing, config, blob, rows)
+  local codes, problem = run(routing, config.encoder, 'FLOAT', rows, config.input_dim, blob)
   local width = config.codes * config.code_bytes
   if problem then
     local code = problem:find('not finite', 1, true) and 'BADSTATE' or 'BADCODEC'
@@ -120,14 +119,14 @@ local function by_version(config, ids, values)
 end
 
 -- Decodes values of any versions of one codec; returns FLOAT[B, input_dim], row after row, in their order.
-function codec.decode(config, ids, values)
+function codec.decode(routing, config, ids, values)
   local width = FLOAT_BYTES * config.input_dim
   local states = {}
   for _, group in ipairs(by_version(config, ids, values)) do
     local decoder = string.format('memory_system:%s:v%d:decoder', config.name, group.version)
     local columns = (group.size - HEADER_BYTES) / group.format.bytes
     local codes = table.concat(group.codes)
-    local blob, problem = run(decoder, group.format.dtype, #group.rows, columns, codes)
+    local blob, problem = run(routing, decoder, group.format.dtype, #group.rows, columns, codes)
     if problem then
       errors.refuse('CORRUPT', decoder .. ' cannot read the memories: ' .. problem)
     elseif #blob ~= #group.rows * width then

@@ -14,7 +14,7 @@ function recall.reply(index, codec_key, ids, values)
     errors.refuse('NOCODEC', 'there is no ' .. codec_key .. ' to say which codec made the memories')
   end
   local config = codec.configuration(text, codec_key)
-  return { ids, codec.decode(config, ids, values), layout.metadata(index, ids) }
+  return { ids, codec.decode(index, config, ids, values), layout.metadata(index, ids) }
 end
 
 return recall
