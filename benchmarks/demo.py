@@ -18,7 +18,7 @@ import redis
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 
 from benchmarks import throughput
@@ -92,8 +92,9 @@ def step(number: int, title: str) -> None:
 def play() -> dict[str, list[Episode]]:
     count = EPISODES_TO_LEARN + EPISODES_TO_STORE
     step(2, f"Playing {count} episodes of {ENVIRONMENT} with a random policy")
-    with console.status("playing"):
-        episodes = rollout(ENVIRONMENT, count)
+    with Progress(console=console) as progress:
+        task = progress.add_task("   playing", total=count)
+        episodes = rollout(ENVIRONMENT, count, on_episode=lambda: progress.advance(task))
     for kind, played in episodes.items():
         agents = len({episode.agent for episode in played})
         features = played[0].states.shape[1]
@@ -112,12 +113,11 @@ def learn(kind: str, episodes: list[Episode], redis_url: str) -> KindOfAgent:
     codec = export(trained.vae, kind, trained.metrics)
     verify(trained.vae, codec, stack_states(unseen))
     version = publish(codec, redis_url)
-    with redis.Redis.from_url(redis_url) as client:
-        verify_in_redis(client, codec, stack_states(unseen), version)
+    verify_in_redis(redis_url, codec, stack_states(unseen), version)
     features, codes = codec.config.input_dim, codec.config.codes
     console.print(
-        f"   {kind}: {features} floats ({features * 4} bytes) become {codes} bytes; trained model, TorchScript "
-        f"and Redis agree; published as {keys.codec(kind)} version {version}",
+        f"   {kind}: {features} floats ({features * 4} bytes) become {codes} bytes; trained model, "
+        f"TorchScript and Redis agree; published as {keys.codec(kind)} version {version}",
         soft_wrap=True,
     )
     return KindOfAgent(unseen, trained, codec)
@@ -170,14 +170,8 @@ def recall(
             rmse = root_mean_square(restored[:, columns] - original[:, columns])
             spread = root_mean_square(original[:, columns] - original[:, columns].mean(axis=0))
             stored = of_kind.codec.config.dimensions[name].codes
-            table.add_row(
-                kind,
-                f"{name} ({group.size})",
-                str(4 * group.size),
-                str(stored),
-                f"{rmse:.4f}",
-                f"{rmse / spread:.2%}",
-            )
+            sizes = (str(group.size), str(4 * group.size), str(stored))
+            table.add_row(kind, name, *sizes, f"{rmse:.4f}", f"{rmse / spread:.2%}")
     console.print(table)
     newest = next(iter(recalled.values()))[0]
     console.print(
@@ -241,7 +235,7 @@ def explain(server: EmbeddedServer, agent: str, keep: bool) -> None:
             console.print(f"      {connection.read_response()}", style="dim", soft_wrap=True)
             client.connection_pool.release(connection)
     console.print(
-        "\n   Your own program: README.md, “First program”. A server for it: .venv/bin/modules-store serve"
+        "\n   Next: “First program” in README.md; .venv/bin/modules-store serve starts a server for it"
     )
 
 

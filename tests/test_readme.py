@@ -1,0 +1,62 @@
+"""README.md's first program, run as it stands there: its commands and its Python, against a real server."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FIRST_PROGRAM = README.partition("## First program")[2].partition("\n### ")[0]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", FIRST_PROGRAM, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def states() -> np.ndarray:
+    generator = np.random.default_rng(0)
+    mixed = generator.normal(size=(600, 3)) @ generator.normal(size=(3, 8))
+    return mixed.astype(np.float32)
+
+
+def test_the_first_program(server, redis_client, states, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("states.npy", states)
+    serve, commands = blocks("")
+    assert serve.split()[:2] == [".venv/bin/modules-store", "serve"]  # tests/cli runs it
+    for line in commands.splitlines():
+        program, *arguments = shlex.split(line.replace("redis://127.0.0.1:6379", server.url))
+        arguments += ["--steps", "50", "--quiet"] if arguments[0] == "train" else []
+        script = Path(sys.executable).parent / Path(program).name
+        subprocess.run([script, *arguments], check=True, timeout=120)
+
+    (program,) = blocks("python")
+    names = {"state": states[0], "states": states[:32]}
+    exec(program.replace("redis://127.0.0.1:6379", server.url), names)
+    assert len(names["timestamps"]) == 32
+    assert names["one"].metadata == {"step": 1, "reward": 0.5}
+    np.testing.assert_allclose(names["one"].state, states[0], atol=0.2 * states.std())
+    assert [memory.timestamp for memory in names["recent"]] == [
+        *reversed(names["timestamps"]),
+        names["timestamp"],
+    ]
+
+
+def test_each_make_target_that_is_named_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
+    assert {"demo", "test", "help", "bench"} <= named
+    assert named <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+
+def test_each_folder_that_is_named_exists():
+    for folder in re.findall(r"^\| `([a-z_]+)/` \|", README, re.MULTILINE):
+        assert (ROOT / folder).is_dir(), folder
