@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "persist/arguments.h"
+#include "persist/load_value.h"
 #include "persist/model_names.h"
 #include "persist/types.h"
 #include "redis/guard.h"
@@ -58,18 +59,9 @@ Result<Model::Ref> Read(RedisModuleIO* io) {
 }
 
 void* Load(RedisModuleIO* io, int version) noexcept {
-  return redis::Guarded<void*>(nullptr, [&]() -> void* {
-    if (version != kEncodingVersion) {
-      redis::LogIOError(io, "warning", "a model of encoding version %d is newer than this engine", version);
-      return nullptr;
-    }
-    auto model = Read(io);
-    if (!model) {
-      redis::LogIOError(io, "warning", "cannot load a model: %s", model.error().text.c_str());
-      return nullptr;
-    }
-    if (const auto* key = redis::GetKeyNameFromIO(io)) RememberModel(redis::View(key), *model);
-    return std::make_unique<Model::Ref>(std::move(*model)).release();
+  return LoadValue(io, version, "model", Read, [io](const Model::Ref& model) {
+    if (const auto* key = redis::GetKeyNameFromIO(io)) RememberModel(redis::View(key), model);
+    return std::make_unique<Model::Ref>(model).release();
   });
 }
 

@@ -6,8 +6,8 @@
 #include <array>
 
 #include "persist/arguments.h"
+#include "persist/load_value.h"
 #include "persist/types.h"
-#include "redis/guard.h"
 #include "redis/rdb.h"
 #include "values/tensor.h"
 
@@ -34,18 +34,7 @@ Result<TensorRef> Read(RedisModuleIO* io) {
 }
 
 void* Load(RedisModuleIO* io, int version) noexcept {
-  return redis::Guarded<void*>(nullptr, [&]() -> void* {
-    if (version != kEncodingVersion) {
-      redis::LogIOError(io, "warning", "a tensor of encoding version %d is newer than this engine", version);
-      return nullptr;
-    }
-    auto tensor = Read(io);
-    if (!tensor) {
-      redis::LogIOError(io, "warning", "cannot load a tensor: %s", tensor.error().text.c_str());
-      return nullptr;
-    }
-    return std::move(*tensor).Release();
-  });
+  return LoadValue(io, version, "tensor", Read, [](TensorRef tensor) { return std::move(tensor).Release(); });
 }
 
 void Save(RedisModuleIO* io, void* value) noexcept {
