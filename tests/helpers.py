@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+THIN = "MODULES_STORE_TORCH_PYTHON" in os.environ
+"""Whether this is the run of the thin client: neither torch nor the engine is installed here."""
+
+TORCH_PYTHON = os.environ.get("MODULES_STORE_TORCH_PYTHON", sys.executable)
+"""The Python of the environment that has torch and the engine; ours, but in the thin client's run."""
+
+
+@functools.cache
+def engine() -> str | None:
+    """Return the path of the other environment's engine, or None where ours has one."""
+    if not THIN:
+        return None
+    program = "from modules_store import resources; print(resources.engine())"
+    return subprocess.check_output([TORCH_PYTHON, "-c", program], text=True).strip()
 
 
 def need(found: object, what: str) -> None:
