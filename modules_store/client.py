@@ -41,10 +41,12 @@ class RedisAgentMemory:
         """Prepare a client; nothing is sent before the first operation.
 
         `redis_url` is a URL as redis-py reads it (`redis://`, `rediss://`, `unix://`), or a `redis.Redis`
-        with `decode_responses` off, whose connections are used and left open. `codec` names a published
-        codec and `codec_version` one of its versions, None the latest at the first store; recalls find the
-        codec by the memories. Past `compression_threshold` memories an agent loses the oldest fifth of its
-        hundred oldest.
+        with `decode_responses` off, whose connections are used and left open. Its `retry` counts, too: that
+        of `redis.Redis()` in redis-py 6 and later sends a command again whose answer was lost, and a state
+        may then be stored twice; `retry=Retry(NoBackoff(), 0)` does not. `codec` names a published codec and
+        `codec_version` one of its versions, None the latest at the first store; recalls find the codec by
+        the memories. Past `compression_threshold` memories an agent loses the oldest fifth of its hundred
+        oldest.
         Raises InvalidInputError.
         """
         commands.check_positive(compression_threshold, "compression_threshold")

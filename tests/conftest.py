@@ -12,7 +12,17 @@ import redis
 from modules_store.server import EmbeddedServer
 from tests import helpers
 
+# What needs torch, or the engine in the same environment, is not for the thin client's run; that has tests of
+# its own.
+_FULL = ["docker", "engine", "export", "lua", "test_readme.py", "test_rules.py"]
+_FULL += ["cli/test_serve.py", "store/test_tensors.py"]
+collect_ignore = _FULL if helpers.THIN else ["thin"]
+
 _running: list[EmbeddedServer] = []
+
+
+def pytest_report_header() -> str:
+    return f"redis-py {redis.__version__}"
 
 
 def _need_packages() -> None:
@@ -24,7 +34,7 @@ def _need_packages() -> None:
 def server() -> Iterator[EmbeddedServer]:
     """The server of the whole run: engine, RedisJSON and RediSearch, on a Unix socket."""
     _need_packages()
-    with EmbeddedServer(port=0) as started:
+    with EmbeddedServer(port=0, engine=helpers.engine()) as started:
         _running.append(started)
         yield started
         _running.remove(started)
@@ -52,7 +62,7 @@ def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
         config = {"repl-diskless-sync-delay": 0, **options.pop("config", {})}
         if cluster_enabled:
             config |= {"cluster-enabled": "yes", "cluster-port": _free_port()}
-        started = EmbeddedServer(**options, config=config)
+        started = EmbeddedServer(**{"engine": helpers.engine(), **options}, config=config)
         mine.append(started)
         _running.append(started)
         if cluster_enabled:
