@@ -157,12 +157,11 @@ struct ReplyOutcome {
   int operator()(NotAvailable) const { return redis::ReplyWithSimpleString(ctx, "NA"); }
 };
 
-int ReplyEachOp(RedisModuleCtx* ctx, const Graph& graph, const RunResult& result,
-                const std::optional<Error>& written) {
+int ReplyEachOp(RedisModuleCtx* ctx, const GraphRun& run, const std::optional<Error>& written) {
   if (written) return redis::ReplyError(ctx, *written);
-  redis::ReplyWithArray(ctx, static_cast<long>(result.outcomes.size()));
-  for (size_t i = 0; i < result.outcomes.size(); ++i) {
-    std::visit(ReplyOutcome{ctx, graph.ops()[i]}, result.outcomes[i]);
+  redis::ReplyWithArray(ctx, static_cast<long>(run.outcomes().size()));
+  for (size_t i = 0; i < run.outcomes().size(); ++i) {
+    std::visit(ReplyOutcome{ctx, run.graph().ops()[i]}, run.outcomes()[i]);
   }
   return redis::kOk;
 }

@@ -1,18 +1,14 @@
-// Runs a graph for a command: on a worker where it has work for one, then writes what is to be kept, then
-// replies.
+// Runs a graph for a command: each model on a worker of its device, joined with other clients' runs where the
+// model says so; then writes what is to be kept, then replies.
 #pragma once
 
-#include <memory>
+#include <cstdint>
 #include <optional>
-#include <span>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
-#include "commands/task.h"
-#include "dag/graph.h"
 #include "dag/run.h"
+#include "redis/api.h"
 #include "redis/handles.h"
 
 namespace redisai::commands {
@@ -24,9 +20,10 @@ struct Kept {
 };
 
 // How a graph's outcome becomes a reply. `written` is why the results could not be kept, if they could not.
-using ReplyFunction = int (*)(RedisModuleCtx*, const Graph&, const RunResult&,
-                              const std::optional<Error>& written);
+using ReplyFunction = int (*)(RedisModuleCtx*, const GraphRun&, const std::optional<Error>& written);
 
+// A graph that still waits for a model `timeout_ms` from now, rather than runs one, is answered with
+// TIMEDOUT.
 int RunGraphTask(RedisModuleCtx* ctx, Graph graph, std::vector<Kept> kept, ReplyFunction reply,
                  std::optional<int64_t> timeout_ms);
 

@@ -27,9 +27,8 @@ int ReportKeys(RedisModuleCtx* ctx, redis::Args args) {
   return redis::kOk;
 }
 
-int ReplyStatus(RedisModuleCtx* ctx, const Graph&, const RunResult& result,
-                const std::optional<Error>& written) {
-  if (const Error* error = result.first_error()) return redis::ReplyError(ctx, *error);
+int ReplyStatus(RedisModuleCtx* ctx, const GraphRun& run, const std::optional<Error>& written) {
+  if (const Error* error = run.first_error()) return redis::ReplyError(ctx, *error);
   if (written) return redis::ReplyError(ctx, *written);
   return redis::ReplyOk(ctx);
 }

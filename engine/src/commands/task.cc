@@ -1,6 +1,6 @@
 #include "commands/task.h"
 
-#include <chrono>
+#include <optional>
 #include <utility>
 
 #include "redis/guard.h"
@@ -8,9 +8,49 @@
 #include "runtime/devices.h"
 
 namespace redisai::commands {
+
+// What travels back with the unblocked client; the server frees it on the main thread, even if the client is
+// gone.
+struct Completion {
+  std::unique_ptr<Task> task;
+  std::optional<Job::Ending> ending;  // why the task did not run
+  std::optional<RedisModuleTimerID> timer;
+};
+
 namespace {
 
-using Clock = std::chrono::steady_clock;
+int FinishCompletion(RedisModuleCtx* ctx, redis::Args) {
+  const auto& completion = *static_cast<Completion*>(redis::GetBlockedClientPrivateData(ctx));
+  if (completion.ending == Job::Ending::kTimedOut) return redis::ReplyWithSimpleString(ctx, "TIMEDOUT");
+  if (completion.ending) return redis::ReplyError(ctx, Error{"the server is shutting down"});
+  return completion.task->Finish(ctx);
+}
+
+void FreeCompletion(RedisModuleCtx* ctx, void* data) noexcept {
+  const std::unique_ptr<Completion> completion(static_cast<Completion*>(data));
+  if (completion->timer) redis::StopTimer(ctx, *completion->timer, nullptr);
+}
+
+void OnWaitedTooLong(RedisModuleCtx*, void* job_id) noexcept {
+  // A job that is running, or has run, is in no queue.
+  if (const auto job = TakeBack(reinterpret_cast<uintptr_t>(job_id))) job->End(Job::Ending::kTimedOut);
+}
+
+class TaskJob final : public Job {
+ public:
+  explicit TaskJob(WaitingClient client) : client_(std::move(client)) {}
+
+  void Run(JobGroup) noexcept override {
+    client_.task().Work();
+    client_.Done();
+  }
+  void End(Ending ending) noexcept override { client_.End(ending); }
+
+ private:
+  WaitingClient client_;
+};
+
+}  // namespace
 
 bool MayBlock(RedisModuleCtx* ctx) {
   constexpr int kMustNot =
@@ -18,67 +58,33 @@ bool MayBlock(RedisModuleCtx* ctx) {
   return (redis::GetContextFlags(ctx) & kMustNot) == 0;
 }
 
-// What travels back with the unblocked client; the server frees it on the main thread, even if the client is
-// gone.
-struct Completion {
-  enum class State : uint8_t { kDone, kTimedOut, kCancelled };
-  std::unique_ptr<Task> task;
-  State state = State::kDone;
-};
+WaitingClient::WaitingClient(RedisModuleCtx* ctx, std::unique_ptr<Task> task)
+    : client_(redis::BlockClient(ctx, redis::Command<FinishCompletion, 0>, nullptr, FreeCompletion, 0)),
+      completion_(new Completion{std::move(task), std::nullopt, std::nullopt}) {}
 
-int FinishCompletion(RedisModuleCtx* ctx, redis::Args) {
-  const auto& completion = *static_cast<Completion*>(redis::GetBlockedClientPrivateData(ctx));
-  switch (completion.state) {
-    case Completion::State::kTimedOut:
-      return redis::ReplyWithSimpleString(ctx, "TIMEDOUT");
-    case Completion::State::kCancelled:
-      return redis::ReplyError(ctx, Error{"the server is shutting down"});
-    case Completion::State::kDone:
-      break;
-  }
-  return completion.task->Finish(ctx);
+WaitingClient::WaitingClient(WaitingClient&&) noexcept = default;
+WaitingClient::~WaitingClient() = default;
+
+Task& WaitingClient::task() const { return *completion_->task; }
+
+void WaitingClient::Done() { redis::UnblockClient(client_, completion_.release()); }
+
+void WaitingClient::End(Job::Ending ending) {
+  completion_->ending = ending;
+  Done();
 }
 
-void FreeCompletion(RedisModuleCtx*, void* completion) noexcept {
-  delete static_cast<Completion*>(completion);
+void WaitingClient::LimitWait(RedisModuleCtx* ctx, uint64_t job_id, int64_t timeout_ms) {
+  completion_->timer = redis::CreateTimer(ctx, timeout_ms, OnWaitedTooLong, reinterpret_cast<void*>(job_id));
 }
 
-class BlockedClientJob final : public Job {
- public:
-  BlockedClientJob(RedisModuleBlockedClient* client, std::unique_ptr<Task> task, Clock::time_point deadline)
-      : client_(client), completion_(new Completion{std::move(task)}), deadline_(deadline) {}
-
-  void Run(bool cancelled) noexcept override {
-    if (cancelled) {
-      completion_->state = Completion::State::kCancelled;
-    } else if (Clock::now() > deadline_) {
-      completion_->state = Completion::State::kTimedOut;
-    } else {
-      completion_->task->Work();
-    }
-    redis::UnblockClient(client_, completion_.release());
-  }
-
- private:
-  RedisModuleBlockedClient* client_;
-  std::unique_ptr<Completion> completion_;
-  Clock::time_point deadline_;
-};
-
-}  // namespace
-
-int RunTask(RedisModuleCtx* ctx, const Device& device, std::unique_ptr<Task> task,
-            std::optional<int64_t> timeout_ms) {
+int RunTask(RedisModuleCtx* ctx, const Device& device, std::unique_ptr<Task> task) {
   if (!MayBlock(ctx)) {
     task->Work();
     return task->Finish(ctx);
   }
-  const auto deadline =
-      timeout_ms ? Clock::now() + std::chrono::milliseconds(*timeout_ms) : Clock::time_point::max();
   Queue& queue = QueueOf(device);
-  RedisModuleBlockedClient* client =
-      redis::BlockClient(ctx, redis::Command<FinishCompletion, 0>, nullptr, FreeCompletion, 0);
-  queue.Push(std::make_unique<BlockedClientJob>(client, std::move(task), deadline));
+  queue.Push(std::make_unique<TaskJob>(WaitingClient(ctx, std::move(task))));
   return redis::kOk;
 }
 

@@ -1,8 +1,8 @@
 // Work that must not hold up the server: it runs on a device's queue where the client can wait, and at once
 // where it cannot (in a script, in MULTI, from the master, while loading).
 //
-// Threads: a task is made and finished on the main thread; only Work runs on a worker. Between the two the
-// keyspace may have changed in every way, so Finish opens its keys anew.
+// Threads: a task is made and finished on the main thread; between the two it belongs to a job on a queue.
+// Meanwhile the keyspace may have changed in every way, so Finish opens its keys anew.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "redis/api.h"
+#include "runtime/queue.h"
 #include "values/device.h"
 
 namespace redisai::commands {
@@ -20,13 +21,36 @@ class Task {
   virtual ~Task() = default;
   // Computes; touches neither the keyspace nor the client. Never throws.
   virtual void Work() noexcept = 0;
-  // Writes the results and replies.
+  // Writes the results and replies, on the main thread.
   virtual int Finish(RedisModuleCtx* ctx) = 0;
 };
 
-// Runs the task and replies, now or later. A task that still waits in the queue after `timeout_ms` is dropped
-// and answered with TIMEDOUT.
-int RunTask(RedisModuleCtx* ctx, const Device& device, std::unique_ptr<Task> task,
-            std::optional<int64_t> timeout_ms = std::nullopt);
+// Whether the client of this command may be made to wait.
+bool MayBlock(RedisModuleCtx* ctx);
+
+struct Completion;
+
+// A client that waits for its task. Whoever holds this answers once, from any thread.
+class WaitingClient {
+ public:
+  WaitingClient(RedisModuleCtx* ctx, std::unique_ptr<Task> task);
+  ~WaitingClient();
+  WaitingClient(WaitingClient&&) noexcept;
+
+  Task& task() const;
+  // The main thread will finish the task, which replies.
+  void Done();
+  // The main thread will reply that the task did not run.
+  void End(Job::Ending ending);
+  // Drops `job`, which holds this client, if it still waits in a queue in `timeout_ms`. Main thread.
+  void LimitWait(RedisModuleCtx* ctx, uint64_t job_id, int64_t timeout_ms);
+
+ private:
+  RedisModuleBlockedClient* client_;
+  std::unique_ptr<Completion> completion_;
+};
+
+// Runs the task and replies, now or later.
+int RunTask(RedisModuleCtx* ctx, const Device& device, std::unique_ptr<Task> task);
 
 }  // namespace redisai::commands

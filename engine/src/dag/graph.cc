@@ -54,11 +54,4 @@ std::optional<Error> Graph::AddModel(Model::Ref model, std::span<const std::stri
   return std::nullopt;
 }
 
-std::optional<Device> Graph::device() const {
-  for (const Op& op : ops_) {
-    if (const auto* model_op = std::get_if<ModelOp>(&op)) return model_op->model->options().device;
-  }
-  return std::nullopt;
-}
-
 }  // namespace redisai

@@ -59,9 +59,6 @@ class Graph {
   const std::vector<Op>& ops() const { return ops_; }
   // The tensors known before the run, by slot; those that operations make are empty.
   const std::vector<TensorRef>& tensors() const { return tensors_; }
-  // Where the graph runs: the device of its first model. Nothing when it has no model, and so no work worth a
-  // queue.
-  std::optional<Device> device() const;
 
  private:
   Slot Assign(std::string_view name);

@@ -1,4 +1,8 @@
-// Runs a graph, in the order of its operations.
+// One run of a graph, driven from operation to operation, so that whoever drives it may choose the thread of
+// each model and may join the model runs of several graphs.
+//
+// Threads: one at a time, whichever drives it; nothing here is shared but immutable values and the counters
+// of models.
 #pragma once
 
 #include <optional>
@@ -16,15 +20,37 @@ struct NotAvailable {};
 // What became of one operation; TensorRef is what a GetOp found.
 using Outcome = std::variant<std::monostate, TensorRef, Error, NotAvailable>;
 
-struct RunResult {
-  std::vector<Outcome> outcomes;   // one an operation
-  std::vector<TensorRef> tensors;  // by slot; empty where the operation that makes it did not succeed
+class GraphRun {
+ public:
+  explicit GraphRun(Graph graph) : graph_(std::move(graph)), tensors_(graph_.tensors()) {}
 
+  // Does what takes no time, names and references, up to the next model that has its inputs. That operation
+  // then waits for Complete; null when the graph has ended.
+  const ModelOp* Advance();
+  // What Advance returned last.
+  const ModelOp* waiting() const { return waiting_; }
+  // The inputs of the waiting operation.
+  const std::vector<TensorRef>& inputs() const { return inputs_; }
+  // Gives the waiting operation its outputs, as many as it names, or the error that it answers with.
+  void Complete(Result<std::vector<TensorRef>> outputs);
+  // Runs to the end, here and now.
+  void Finish();
+
+  const Graph& graph() const { return graph_; }
+  const std::vector<Outcome>& outcomes() const { return outcomes_; }  // one an operation that is done
+  // Empty where the operation that makes it did not succeed.
+  const TensorRef& tensor(Slot slot) const { return tensors_[slot]; }
   // The error of the first operation that failed.
   const Error* first_error() const;
-};
 
-// On any thread; touches nothing but the graph's values and the counters of its models. Never throws.
-RunResult RunGraph(const Graph& graph) noexcept;
+ private:
+  std::optional<std::vector<TensorRef>> FindInputs(const ModelOp& op) const;
+
+  const Graph graph_;
+  std::vector<TensorRef> tensors_;  // by slot
+  std::vector<Outcome> outcomes_;
+  const ModelOp* waiting_ = nullptr;
+  std::vector<TensorRef> inputs_;
+};
 
 }  // namespace redisai

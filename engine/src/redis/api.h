@@ -18,6 +18,8 @@ struct RedisModuleBlockedClient;
 struct RedisModuleScanCursor;
 struct RedisModuleUser;
 
+using RedisModuleTimerID = uint64_t;
+
 struct RedisModuleEvent {
   uint64_t id;
   uint64_t dataver;
@@ -57,6 +59,7 @@ using CommandFunction = int (*)(RedisModuleCtx*, RedisModuleString**, int);
 using FreePrivateData = void (*)(RedisModuleCtx*, void*);
 using EventFunction = void (*)(RedisModuleCtx*, RedisModuleEvent, uint64_t, void*);
 using KeyspaceFunction = int (*)(RedisModuleCtx*, int, const char*, RedisModuleString*);
+using TimerFunction = void (*)(RedisModuleCtx*, void*);
 using ScanFunction = void (*)(RedisModuleCtx*, RedisModuleString*, RedisModuleKey*, void*);
 
 // The layout is the server's, version 5; what we do not use stays null.
@@ -124,6 +127,8 @@ struct TypeMethods {
   F(BlockClient, RedisModuleBlockedClient*, RedisModuleCtx*, CommandFunction, CommandFunction, FreePrivateData, long long) \
   F(UnblockClient, int, RedisModuleBlockedClient*, void*)                                                 \
   F(GetBlockedClientPrivateData, void*, RedisModuleCtx*)                                                  \
+  F(CreateTimer, RedisModuleTimerID, RedisModuleCtx*, long long, TimerFunction, void*)                    \
+  F(StopTimer, int, RedisModuleCtx*, RedisModuleTimerID, void**)                                          \
   F(GetContextFlags, int, RedisModuleCtx*)                                                                \
   F(IsKeysPositionRequest, int, RedisModuleCtx*)                                                          \
   F(KeyAtPos, void, RedisModuleCtx*, int)                                                                 \

@@ -2,7 +2,9 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "torch/engine.h"
 
@@ -11,17 +13,32 @@ namespace {
 
 RuntimeOptions runtime_options;
 
+std::mutex queues_mutex;  // guards the map alone; queues have locks of their own and are never removed
+
 // Never destroyed: at exit the workers have been joined by StopQueues, or must not be waited for.
 std::map<std::string, std::unique_ptr<Queue>>& Queues() {
   static auto* queues = new std::map<std::string, std::unique_ptr<Queue>>();
   return *queues;
 }
 
+// Without the lock: a queue that stops joins its workers, and those may be asking for another queue.
+std::vector<Queue*> AllQueues() {
+  const std::lock_guard lock(queues_mutex);
+  std::vector<Queue*> all;
+  for (const auto& [name, queue] : Queues()) {
+    if (queue) all.push_back(queue.get());
+  }
+  return all;
+}
+
 }  // namespace
 
 void ConfigureRuntime(const RuntimeOptions& options) { runtime_options = options; }
 
+const RuntimeOptions& Runtime() { return runtime_options; }
+
 Queue& QueueOf(const Device& device) {
+  const std::lock_guard lock(queues_mutex);
   auto& queue = Queues()[device.name()];
   if (!queue) {
     queue =
@@ -30,8 +47,15 @@ Queue& QueueOf(const Device& device) {
   return *queue;
 }
 
+std::unique_ptr<Job> TakeBack(uint64_t job_id) {
+  for (Queue* queue : AllQueues()) {
+    if (auto job = queue->Remove(job_id)) return job;
+  }
+  return nullptr;
+}
+
 void StopQueues() {
-  for (const auto& [name, queue] : Queues()) queue->Stop();
+  for (Queue* queue : AllQueues()) queue->Stop();
 }
 
 }  // namespace redisai

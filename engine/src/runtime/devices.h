@@ -1,5 +1,9 @@
-// The queues of all devices; each is made when its device is first used. Main thread only.
+// The queues of all devices; each is made when its device is first used. Any thread.
 #pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
 
 #include "runtime/queue.h"
 #include "values/device.h"
@@ -8,11 +12,18 @@ namespace redisai {
 
 struct RuntimeOptions {
   int threads_per_queue = 1;
+  // How long requests wait for company where a model has a least batch size and no timeout of its own.
+  std::chrono::milliseconds max_batch_wait{1000};
 };
 
+// Once, while the module loads.
 void ConfigureRuntime(const RuntimeOptions& options);
+const RuntimeOptions& Runtime();
 
 Queue& QueueOf(const Device& device);
+
+// Takes a job back from the queue it waits in; null when it waits in none.
+std::unique_ptr<Job> TakeBack(uint64_t job_id);
 
 // Stops every queue; the server is going down.
 void StopQueues();

@@ -2,9 +2,18 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <atomic>
 #include <utility>
 
 namespace redisai {
+namespace {
+
+std::atomic<uint64_t> last_job_id = 0;
+
+}  // namespace
+
+Job::Job() : id_(++last_job_id) {}
 
 Queue::Queue(const std::string& name, int thread_count, void (*setup)()) {
   for (int i = 0; i < thread_count; ++i) {
@@ -23,6 +32,7 @@ Queue::Queue(const std::string& name, int thread_count, void (*setup)()) {
 }
 
 void Queue::Push(std::unique_ptr<Job> job) {
+  job->queued_at_ = Clock::now();
   {
     const std::lock_guard lock(mutex_);
     if (!stopped_) {
@@ -31,7 +41,19 @@ void Queue::Push(std::unique_ptr<Job> job) {
       return;
     }
   }
-  job->Run(/*cancelled=*/true);
+  job->End(Job::Ending::kCancelled);
+}
+
+std::unique_ptr<Job> Queue::Remove(uint64_t job_id) {
+  const std::lock_guard lock(mutex_);
+  const auto found =
+      std::find_if(jobs_.begin(), jobs_.end(), [job_id](const auto& job) { return job->id() == job_id; });
+  if (found == jobs_.end()) return nullptr;
+  auto job = std::move(*found);
+  jobs_.erase(found);
+  // Those it was gathered with may be ready without it, or have to wait on.
+  arrived_.notify_one();
+  return job;
 }
 
 void Queue::Stop() {
@@ -42,23 +64,75 @@ void Queue::Stop() {
     left.swap(jobs_);
   }
   arrived_.notify_all();
-  for (const auto& job : left) job->Run(/*cancelled=*/true);
+  for (const auto& job : left) job->End(Job::Ending::kCancelled);
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
 }
 
 void Queue::Serve() noexcept {
   for (;;) {
-    std::unique_ptr<Job> job;
+    JobGroup group;
     {
       std::unique_lock lock(mutex_);
-      arrived_.wait(lock, [this] { return stopped_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
+      for (;;) {
+        if (stopped_) return;
+        auto wake_at = Clock::time_point::max();
+        group = TakeReady(wake_at);
+        if (!group.empty()) break;
+        if (wake_at == Clock::time_point::max()) {
+          arrived_.wait(lock);
+        } else {
+          arrived_.wait_until(lock, wake_at);
+        }
+      }
+      // This worker may have been woken for one of several jobs that are ready.
+      if (!jobs_.empty()) arrived_.notify_one();
     }
-    job->Run(/*cancelled=*/false);
+    Job& first = *group.front();
+    first.Run(std::move(group));
   }
+}
+
+JobGroup Queue::TakeReady(Clock::time_point& wake_at) {
+  const auto now = Clock::now();
+  std::vector<bool> gathered(jobs_.size());
+  for (size_t first = 0; first < jobs_.size(); ++first) {
+    if (gathered[first]) continue;
+    const Batch batch = Gather(first, now);
+    if (!batch.ready) {
+      wake_at = std::min(wake_at, batch.ready_at);
+      for (const size_t position : batch.positions) gathered[position] = true;
+      continue;
+    }
+    JobGroup group;
+    for (const size_t position : batch.positions) group.push_back(std::move(jobs_[position]));
+    std::erase(jobs_, nullptr);
+    return group;
+  }
+  return {};
+}
+
+Queue::Batch Queue::Gather(size_t first, Clock::time_point now) const {
+  const Job& job = *jobs_[first];
+  const BatchPolicy policy = job.batch_policy();
+  Batch batch{{first}, /*ready=*/true, {}};
+  if (policy.samples == 0 || policy.samples >= policy.max_samples) return batch;
+  int64_t samples = policy.samples;
+  bool full = false;
+  for (size_t position = first + 1; position < jobs_.size() && !full; ++position) {
+    const BatchPolicy other = jobs_[position]->batch_policy();
+    if (other.samples == 0 || !job.Joins(*jobs_[position])) continue;
+    if (samples + other.samples > policy.max_samples) {
+      full = true;  // a later one that would fit must not overtake this one
+    } else {
+      samples += other.samples;
+      batch.positions.push_back(position);
+      full = samples == policy.max_samples;
+    }
+  }
+  batch.ready_at = job.queued_at_ + policy.max_wait;
+  batch.ready = full || samples >= policy.min_samples || now >= batch.ready_at;
+  return batch;
 }
 
 }  // namespace redisai

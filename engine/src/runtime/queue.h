@@ -1,11 +1,14 @@
-// One device's queue of jobs, first in first out, and the worker threads that serve it.
+// One device's queue of jobs, first in first out, the joining of jobs into batches, and the worker threads.
 //
-// Threads: Push and Stop are called by the server's main thread, jobs run on the workers. `mutex_` guards the
-// list and the stop flag and is never held while a job runs. Idle workers sleep on the condition. A lock-free
+// Threads: any thread pushes; the main thread takes jobs back and stops the queue; jobs run on the workers.
+// `mutex_` guards the list and the stop flag and is never held while a job runs. Idle workers sleep on the
+// condition, until a job arrives or the oldest one that waits for company has waited long enough. A lock-free
 // queue was not worth its complexity: one lock costs 0.1 us beside the tens of a model's run.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -15,12 +18,43 @@
 
 namespace redisai {
 
+using Clock = std::chrono::steady_clock;
+
+// How a job may be joined with others of its kind. Samples are rows: what a model's batch dimension counts.
+struct BatchPolicy {
+  int64_t samples = 0;         // of this job; 0 when it can only run alone
+  int64_t max_samples = 0;     // of a batch; a job that has as many runs alone
+  int64_t min_samples = 0;     // fewer wait for company…
+  Clock::duration max_wait{};  // …for this long after they were queued
+};
+
+class Job;
+using JobGroup = std::vector<std::unique_ptr<Job>>;
+
 class Job {
  public:
+  enum class Ending : uint8_t { kTimedOut, kCancelled };
+
+  Job();
   virtual ~Job() = default;
-  // Does the work, on a worker thread, or says goodbye to whoever waits when `cancelled`, on the thread that
-  // stops the queue. Called exactly once.
-  virtual void Run(bool cancelled) noexcept = 0;
+
+  // Runs this job and those that joined it: `group` holds them all in the order they came, this one first. On
+  // a worker. For each job either Run or End is called, once for every time it is pushed.
+  virtual void Run(JobGroup group) noexcept = 0;
+  // Says goodbye to whoever waits: the job will not run.
+  virtual void End(Ending ending) noexcept = 0;
+
+  virtual BatchPolicy batch_policy() const { return {}; }
+  // Whether the two may run as one; both can be joined at all.
+  virtual bool Joins(const Job&) const { return false; }
+
+  // Names the job for as long as the process lives.
+  uint64_t id() const { return id_; }
+
+ private:
+  friend class Queue;
+  const uint64_t id_;
+  Clock::time_point queued_at_;
 };
 
 class Queue {
@@ -31,13 +65,25 @@ class Queue {
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
-  // After Stop the job is cancelled at once.
+  // After Stop the job ends at once, cancelled.
   void Push(std::unique_ptr<Job> job);
+  // Takes a job back that waits here; null when it does not.
+  std::unique_ptr<Job> Remove(uint64_t job_id);
   // Cancels what waits, lets running jobs end, joins the workers. May be called again.
   void Stop();
 
  private:
+  struct Batch {
+    std::vector<size_t> positions;  // in jobs_
+    bool ready = false;
+    Clock::time_point ready_at;
+  };
+
   void Serve() noexcept;
+  // The next jobs to run, or none; then `wake_at` is when to look again. Call with the lock held.
+  JobGroup TakeReady(Clock::time_point& wake_at);
+  // The job at `first` and those behind it that may join it.
+  Batch Gather(size_t first, Clock::time_point now) const;
 
   std::mutex mutex_;
   std::condition_variable arrived_;
