@@ -31,6 +31,8 @@ def serve(server, tmp_path):
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "TMPDIR": str(tmp_path)},
+            # Where a shell runs the tests in its background they ignore SIGINT, and programs would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         greeting = ""
