@@ -25,14 +25,13 @@ def serve(server, tmp_path):
     started = []
 
     def serve(*arguments):
+        # Where a shell runs the tests in its background they ignore SIGINT, and what they start would too.
         process = subprocess.Popen(
-            [COMMAND, "serve", *arguments],
+            ["env", "--default-signal=INT", COMMAND, "serve", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "TMPDIR": str(tmp_path)},
-            # Where a shell runs the tests in its background they ignore SIGINT, and programs would inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         greeting = ""
