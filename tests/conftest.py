@@ -34,7 +34,7 @@ def _need_packages() -> None:
 def server() -> Iterator[EmbeddedServer]:
     """The server of the whole run: engine, RedisJSON and RediSearch, on a Unix socket."""
     _need_packages()
-    with EmbeddedServer(port=0, engine=helpers.engine()) as started:
+    with EmbeddedServer(helpers.redis_server(), port=0, engine=helpers.engine()) as started:
         _running.append(started)
         yield started
         _running.remove(started)
@@ -62,7 +62,8 @@ def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
         config = {"repl-diskless-sync-delay": 0, **options.pop("config", {})}
         if cluster_enabled:
             config |= {"cluster-enabled": "yes", "cluster-port": _free_port()}
-        started = EmbeddedServer(**{"engine": helpers.engine(), **options}, config=config)
+        options = {"redis_server": helpers.redis_server(), "engine": helpers.engine(), **options}
+        started = EmbeddedServer(**options, config=config)
         mine.append(started)
         _running.append(started)
         if cluster_enabled:

@@ -21,11 +21,18 @@ TORCH_PYTHON = os.environ.get("MODULES_STORE_TORCH_PYTHON", sys.executable)
 
 @functools.cache
 def engine() -> str | None:
-    """Return the path of the other environment's engine, or None where ours has one."""
+    """Return the path of the engine to test: the one asked for, the other environment's, None for ours."""
+    if asked_for := os.environ.get("MODULES_STORE_TEST_ENGINE"):
+        return asked_for
     if not THIN:
         return None
     program = "from modules_store import resources; print(resources.engine())"
     return subprocess.check_output([TORCH_PYTHON, "-c", program], text=True).strip()
+
+
+def redis_server() -> str | None:
+    """Return the path of the redis-server to test on where one was asked for, None for the packaged one."""
+    return os.environ.get("MODULES_STORE_TEST_REDIS_SERVER")
 
 
 def need(found: object, what: str) -> None:

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Builds the engine with sanitizers and runs its tests on a server that has them preloaded; fails on any report.
+#
+#   engine/tests/sanitize.sh address|thread PYTHON [pytest arguments]
+#
+# Only our code is instrumented, neither libtorch nor the server: the address sanitizer sees what we do with any
+# memory, the thread sanitizer what we share between threads. Leaks are not looked for: a server that exits frees
+# nothing of its keyspace, and the sanitizer cannot see what the server's own allocator still points to.
+set -eu
+kind=$1 python=$2
+shift 2
+case $kind in
+  address) flags=address,undefined libraries="libasan.so libubsan.so" ;;
+  thread) flags=thread libraries=libtsan.so ;;
+  *) echo "the first argument is address or thread, not $kind" >&2; exit 2 ;;
+esac
+root=$(cd "$(dirname "$0")/../.." && pwd)
+build=$root/build/$kind-sanitizer
+reports=$build/reports
+bin=$(dirname "$python")
+
+"$bin/cmake" -S "$root/engine" -B "$build" -G Ninja -DCMAKE_MAKE_PROGRAM="$bin/ninja" -DPython_EXECUTABLE="$python" \
+  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DREDISAI_SANITIZE="$flags" >/dev/null
+"$bin/ninja" -C "$build"
+
+preload=
+for library in $libraries; do preload="$preload $(g++ -print-file-name=$library)"; done
+server=$("$python" -c "from modules_store import resources; print(resources.redis_server(None))")
+rm -rf "$reports" && mkdir -p "$reports"
+# The thread sanitizer wants the memory where it expects it, without randomised addresses.
+cat >"$build/redis-server" <<EOF
+#!/bin/sh
+export LD_PRELOAD="$preload"
+export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0:allocator_may_return_null=1:log_path=$reports/address
+export UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports/undefined
+export TSAN_OPTIONS=ignore_noninstrumented_modules=1:exitcode=0:log_path=$reports/thread
+exec setarch -R "$server" "\$@"
+EOF
+chmod +x "$build/redis-server"
+
+cd "$root"
+MODULES_STORE_TEST_ENGINE=$build/redisai.so MODULES_STORE_TEST_REDIS_SERVER=$build/redis-server \
+  "$python" -m pytest tests/engine "$@"
+if [ -n "$(ls -A "$reports")" ]; then
+  cat "$reports"/*
+  exit 1
+fi
+echo "no report of the $kind sanitizer"
