@@ -56,6 +56,17 @@ def test_a_loaded_tensor_may_be_persisted_as_it_is(ai):
     assert ai("TENSORGET", "x", "VALUES") == [b"5"]
 
 
+def test_strings_are_loaded_persisted_and_refused_by_models(ai, store):
+    store("m", models.Double())
+    ai("TENSORSET", "s", "STRING", 1, "VALUES", "kept")
+    set_t = ["|>", "AI.TENSORSET", "t", "STRING", 2, "VALUES", "a", "b"]
+    get_s = ["|>", "AI.TENSORGET", "s", "VALUES"]
+    assert ai("DAGEXECUTE", "LOAD", 1, "s", "PERSIST", 1, "t", *set_t, *get_s) == [b"OK", [b"kept"]]
+    assert ai("TENSORGET", "t", "VALUES") == [b"a", b"b"]
+    failed = ai("DAGEXECUTE", "LOAD", 1, "s", *run("m", "s", "y"))[0]
+    assert "STRING tensors are not for models" in str(failed)
+
+
 def test_what_depends_on_a_failure_is_not_available_and_nothing_is_persisted(ai, store, redis_client):
     store("bad", models.RefusesNan())
     store("m", models.Double())

@@ -126,8 +126,9 @@ def test_a_wrong_typed_output_key_is_one_error_and_nothing_is_written(ai, store,
         (models.Weights(), ["INT8", 1, 256]),
         (models.RefusesNan(), ["FLOAT", 1, "VALUES", "nan"]),
         (models.ReturnsText(), ["FLOAT", 1]),
+        (models.Double(), ["STRING", 1, "VALUES", "text"]),
     ],
-    ids=["shape", "dtype", "assert", "no tensor"],
+    ids=["shape", "dtype", "assert", "no tensor", "strings"],
 )
 def test_an_exception_of_the_model_is_one_line(ai, store, redis_client, module, tensor):
     store("m", module)

@@ -20,6 +20,9 @@ NUMPY_TYPES = {
 }
 
 
+STRING_COUNT = "Number of string elements in data blob does not match tensor length"
+
+
 @pytest.mark.parametrize("dtype", NUMPY_TYPES)
 def test_blob_comes_back_as_it_was(ai, dtype):
     data = np.array([[0, 1, 1], [1, 0, 1]], NUMPY_TYPES[dtype]).tobytes()
@@ -51,6 +54,23 @@ def test_values_are_stored_as_numpy_stores_them(ai, dtype):
 def test_the_ends_of_an_integer_type_fit(ai, dtype, value):
     ai("TENSORSET", "t", dtype, 1, "VALUES", value)
     assert ai("TENSORGET", "t", "VALUES") == [value]
+
+
+def test_strings_by_values_and_by_blob(ai):
+    texts = ["one", "", "drei", "\u56db"]
+    blob = "".join(text + "\0" for text in texts).encode()
+    ai("TENSORSET", "values", "STRING", 2, 2, "VALUES", *texts)
+    ai("TENSORSET", "blob", "string", 2, 2, "BLOB", blob)
+    for key in ("values", "blob"):
+        assert ai("TENSORGET", key) == [b"dtype", b"STRING", b"shape", [2, 2], b"blob", blob]
+        assert ai("TENSORGET", key, "VALUES") == [text.encode() for text in texts]
+
+
+def test_strings_without_data_are_empty(ai):
+    ai("TENSORSET", "t", "STRING", 2)
+    assert ai("TENSORGET", "t", "VALUES") == [b"", b""]
+    ai("TENSORSET", "none", "STRING", 0, "BLOB", b"")
+    assert ai("TENSORGET", "none", "VALUES") == []
 
 
 def test_without_data_it_is_zeros(ai):
@@ -90,6 +110,19 @@ def test_a_new_tensor_replaces_the_old_and_its_ttl(ai, redis_client):
         (["INT8", 1, "VALUES", 128], "invalid value"),
         (["UINT8", 1, "VALUES", -1], "invalid value"),
         (["INT32", 1, "VALUES", 1.5], "invalid value"),
+        (["STRING", 1, "VALUES", b"a\0b"], "C-string value contains null character"),
+        (["STRING", 2, "VALUES", "a"], "wrong number of values was given in 'AI.TENSORSET' command"),
+        *(
+            (["STRING", *dims, "BLOB", blob], STRING_COUNT)
+            for dims, blob in [
+                ([1], b""),
+                ([1], b"no end"),
+                ([2], b"a\0"),
+                ([1], b"a\0b\0"),
+                ([1], b"a\0b"),
+                ([0], b"\0"),
+            ]
+        ),
         (["FLOAT", 2, "VALUES", 1], "wrong number of values was given in 'AI.TENSORSET' command"),
         (
             ["FLOAT", 1, "BLOB"],

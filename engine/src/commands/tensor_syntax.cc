@@ -10,12 +10,19 @@
 namespace redisai::commands {
 namespace {
 
+Result<TensorRef> ParseStrings(Dims dims, redis::Args values) {
+  std::vector<std::string_view> elements;
+  while (!values.empty()) elements.push_back(values.Next());
+  return Tensor::FromStrings(dims, elements);
+}
+
 Result<TensorRef> ParseValues(DType dtype, Dims dims, redis::Args values) {
   const auto count = ElementCount(dims, SizeBytes(dtype));
   if (!count) return count.error();
   if (values.size() != static_cast<size_t>(*count)) {
     return Error{"wrong number of values was given in 'AI.TENSORSET' command"};
   }
+  if (dtype == DType::kString) return ParseStrings(dims, values);
   auto tensor = Tensor::Uninitialized(dtype, dims);
   if (!tensor) return tensor;
   char* target = Tensor::MutableData(*tensor);
@@ -47,10 +54,21 @@ void ReplyShape(RedisModuleCtx* ctx, Dims dims) {
   for (const int64_t dim : dims) redis::ReplyWithLongLong(ctx, dim);
 }
 
+int ReplyStrings(RedisModuleCtx* ctx, const Tensor& tensor) {
+  const std::string_view blob = tensor.blob();
+  for (size_t begin = 0; begin < blob.size();) {
+    const size_t end = blob.find('\0', begin);
+    redis::Reply(ctx, blob.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return redis::kOk;
+}
+
 int ReplyData(RedisModuleCtx* ctx, const Tensor& tensor, TensorFormat::Data data) {
   if (data == TensorFormat::Data::kBlob) return redis::Reply(ctx, tensor.blob());
   const int64_t count = tensor.element_count();
   redis::ReplyWithArray(ctx, count);
+  if (tensor.dtype() == DType::kString) return ReplyStrings(ctx, tensor);
   for (int64_t i = 0; i < count; ++i) std::visit(ReplyElement{ctx}, torch_backend::ReadElement(tensor, i));
   return redis::kOk;
 }

@@ -105,8 +105,10 @@ Result<Tensors> RunModel(const Model& model, std::span<const TensorRef> inputs, 
 int64_t BatchRows(std::span<const TensorRef> inputs) {
   if (inputs.empty() || inputs[0]->dims().empty()) return 0;
   const int64_t rows = inputs[0]->dims()[0];
-  const bool all = std::ranges::all_of(
-      inputs, [rows](const TensorRef& input) { return !input->dims().empty() && input->dims()[0] == rows; });
+  const bool all = std::ranges::all_of(inputs, [rows](const TensorRef& input) {
+    // The rows of a STRING tensor are not of one size; the model refuses it anyway.
+    return input->dtype() != DType::kString && !input->dims().empty() && input->dims()[0] == rows;
+  });
   return all ? rows : 0;
 }
 

@@ -39,6 +39,8 @@ auto WithType(DType dtype, Body&& body) {
       return body(c10::Half{});
     case DType::kBfloat16:
       return body(c10::BFloat16{});
+    case DType::kString:
+      break;
   }
   __builtin_unreachable();
 }

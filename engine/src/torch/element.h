@@ -1,4 +1,5 @@
-// Single elements of a tensor, as AI.TENSORSET's VALUES give them and AI.TENSORGET's VALUES show them.
+// Single elements of a tensor of numbers, as AI.TENSORSET's VALUES give them and AI.TENSORGET's VALUES show
+// them.
 #pragma once
 
 #include <cstdint>

@@ -10,11 +10,12 @@
 namespace redisai::torch_backend {
 namespace {
 
-// In the order of DType.
-constexpr std::array<at::ScalarType, kDTypes.size()> kScalarTypes = {
+// In the order of DType; STRING, the last, has none.
+constexpr std::array<at::ScalarType, kDTypes.size() - 1> kScalarTypes = {
     at::kFloat, at::kDouble, at::kChar, at::kShort, at::kInt,      at::kLong,
     at::kByte,  at::kUInt16, at::kBool, at::kHalf,  at::kBFloat16,
 };
+static_assert(static_cast<size_t>(DType::kString) == kScalarTypes.size());
 
 std::optional<DType> DTypeOf(at::ScalarType scalar_type) {
   for (size_t i = 0; i < kScalarTypes.size(); ++i) {
@@ -26,6 +27,7 @@ std::optional<DType> DTypeOf(at::ScalarType scalar_type) {
 }  // namespace
 
 at::Tensor View(const TensorRef& tensor) {
+  TORCH_CHECK(tensor->dtype() != DType::kString, "STRING tensors are not for models");
   return at::from_blob(
       const_cast<char*>(tensor->data()), tensor->dims(), [held = tensor](void*) {},
       at::TensorOptions().dtype(kScalarTypes[static_cast<size_t>(tensor->dtype())]));

@@ -24,14 +24,15 @@ enum class DType : uint8_t {
   kBool = 8,
   kHalf = 9,
   kBfloat16 = 10,
+  kString = 11,
 };
 
 struct DTypeInfo {
   std::string_view name;
-  size_t size_bytes;
+  size_t size_bytes;  // of one element; of a STRING, the least: the NUL that ends it
 };
 
-inline constexpr std::array<DTypeInfo, 11> kDTypes = {{
+inline constexpr std::array<DTypeInfo, 12> kDTypes = {{
     {"FLOAT", 4},
     {"DOUBLE", 8},
     {"INT8", 1},
@@ -43,6 +44,7 @@ inline constexpr std::array<DTypeInfo, 11> kDTypes = {{
     {"BOOL", 1},
     {"HALF", 2},
     {"BFLOAT16", 2},
+    {"STRING", 1},
 }};
 
 inline constexpr std::string_view Name(DType dtype) { return kDTypes[static_cast<size_t>(dtype)].name; }

@@ -3,6 +3,9 @@
 // One block and a counter inside it, rather than shared_ptr and vectors: a small tensor under a key is mostly
 // overhead, and each allocation beside the data would add a third to a 25-float state. References may be
 // taken and dropped on any thread; a tensor is written only while its maker alone holds it.
+//
+// The data of a STRING tensor is its elements one after the other, each ended by a NUL, so that its size does
+// not follow from the shape: a STRING tensor, and no other, keeps it between the dimensions and the data.
 #pragma once
 
 #include <atomic>
@@ -61,17 +64,25 @@ class Tensor {
   static constexpr int64_t kMaxSizeBytes = int64_t{4} << 30;
 
   // A tensor with room for its data, which the caller fills through MutableData before sharing the reference.
-  // Fails when there are too many dimensions, one is negative, the data too large, or memory short.
+  // Not for STRING. Fails when there are too many dimensions, one is negative, the data too large, or memory
+  // short.
   static Result<TensorRef> Uninitialized(DType dtype, Dims dims);
   static Result<TensorRef> Zeros(DType dtype, Dims dims);
-  // Takes a copy of `blob`, which must have the size of the shape.
+  // Takes a copy of `blob`, which must have the size of the shape; of a STRING tensor, as many elements.
   static Result<TensorRef> FromBlob(DType dtype, Dims dims, std::string_view blob);
+  // A STRING tensor of copies of `elements`, as many as the shape has.
+  static Result<TensorRef> FromStrings(Dims dims, std::span<const std::string_view> elements);
 
   DType dtype() const { return dtype_; }
-  Dims dims() const { return {reinterpret_cast<const int64_t*>(this + 1), dim_count_}; }
+  Dims dims() const { return {words(), dim_count_}; }
   int64_t element_count() const;
-  size_t size_bytes() const { return static_cast<size_t>(element_count()) * SizeBytes(dtype_); }
-  const char* data() const { return reinterpret_cast<const char*>(this + 1) + dim_count_ * sizeof(int64_t); }
+  size_t size_bytes() const {
+    if (dtype_ == DType::kString) return static_cast<size_t>(words()[dim_count_]);
+    return static_cast<size_t>(element_count()) * SizeBytes(dtype_);
+  }
+  const char* data() const {
+    return reinterpret_cast<const char*>(words() + dim_count_ + (dtype_ == DType::kString));
+  }
   std::string_view blob() const { return {data(), size_bytes()}; }
   size_t memory_bytes() const;
 
@@ -82,10 +93,14 @@ class Tensor {
   friend class TensorRef;
   Tensor(DType dtype, uint8_t dim_count) : dtype_(dtype), dim_count_(dim_count) {}
 
+  // The checks are the callers'.
+  static Result<TensorRef> Make(DType dtype, Dims dims, size_t data_bytes);
+  const int64_t* words() const { return reinterpret_cast<const int64_t*>(this + 1); }
+
   mutable std::atomic<uint32_t> references_{0};
   DType dtype_;
   uint8_t dim_count_;
-  // Dimensions (int64), then data, follow in the same block.
+  // Dimensions (int64), of a STRING tensor the data's size (int64), then data, follow in the same block.
 };
 static_assert(sizeof(Tensor) == 8);
 
