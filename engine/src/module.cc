@@ -3,7 +3,10 @@
 // Threads: the server's main thread runs every command, owns the keyspace and sends every reply. Each device
 // has a queue with workers that see immutable values only (see commands/task.h and runtime/queue.h).
 
-#include <cstdlib>
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <string>
 
 #include "base/memory.h"
 #include "commands/handlers.h"
@@ -12,6 +15,7 @@
 #include "redis/api.h"
 #include "redis/guard.h"
 #include "runtime/devices.h"
+#include "runtime/settings.h"
 #include "torch/engine.h"
 
 namespace {
@@ -39,35 +43,45 @@ constexpr CommandSpec kCommands[] = {
     {"ai._modelscan", redis::Command<commands::ModelScan, 0>, "readonly", 0},
     {"ai.dagexecute", redis::Command<commands::DagExecute, 0>, "write deny-oom getkeys-api", 0},
     {"ai.dagexecute_ro", redis::Command<commands::DagExecuteRo, 0>, "readonly getkeys-api", 0},
+    {"ai.config", redis::Command<commands::Config, 1>, "write", 0},
     {"ai.info", redis::Command<commands::Info, 1>, "readonly", 1},
 };
 
-struct LoadOptions {
-  int threads_per_queue = 1;
-  int intra_op_threads = 1;
-  int inter_op_threads = 1;
+struct NumberArgument {
+  const char* name;
+  int64_t Settings::* target;
+  int64_t least;
+  int64_t most;
+};
+
+constexpr NumberArgument kNumberArguments[] = {
+    {"THREADS_PER_QUEUE", &Settings::threads_per_queue, 1, 1024},
+    {"INTRA_OP_PARALLELISM", &Settings::intra_op_threads, 1, 1024},
+    {"INTER_OP_PARALLELISM", &Settings::inter_op_threads, 1, 1024},
+    {"MODEL_EXECUTION_TIMEOUT", &Settings::model_execution_timeout_ms, 0, INT32_MAX},
+    {"BACKEND_MEMORY_LIMIT", &Settings::backend_memory_limit_mb, 0, INT32_MAX},
 };
 
 // `NAME value` pairs of the loadmodule line.
-Result<LoadOptions> ParseLoadOptions(redis::Args args) {
-  LoadOptions options;
+std::optional<Error> ParseArguments(redis::Args args, Settings& settings) {
   while (!args.empty()) {
-    int* target = nullptr;
     const std::string name = OneLine(args.Peek());
-    if (args.TakeWord("THREADS_PER_QUEUE")) {
-      target = &options.threads_per_queue;
-    } else if (args.TakeWord("INTRA_OP_PARALLELISM")) {
-      target = &options.intra_op_threads;
-    } else if (args.TakeWord("INTER_OP_PARALLELISM")) {
-      target = &options.inter_op_threads;
-    } else {
-      return Error{"unknown module argument: " + name};
+    if (args.TakeWord("TORCH")) {  // where RedisAI had the library of its backend; ours is built in
+      if (args.empty()) return Error{name + " takes a path"};
+      args.Next();
+      continue;
     }
-    const auto number = args.NextNumber<int>();
-    if (!number || *number < 1 || *number > 1024) return Error{name + " takes a number from 1 to 1024"};
-    *target = *number;
+    const auto* argument = std::find_if(std::begin(kNumberArguments), std::end(kNumberArguments),
+                                        [&args](const auto& known) { return args.TakeWord(known.name); });
+    if (argument == std::end(kNumberArguments)) return Error{"unknown module argument: " + name};
+    const auto number = args.NextNumber<int64_t>();
+    if (!number || *number < argument->least || *number > argument->most) {
+      return Error{name + " takes a number from " + std::to_string(argument->least) + " to " +
+                   std::to_string(argument->most)};
+    }
+    settings.*argument->target = *number;
   }
-  return options;
+  return std::nullopt;
 }
 
 bool RegisterCommands(RedisModuleCtx* ctx) {
@@ -88,14 +102,16 @@ void OnShutdown(RedisModuleCtx*, RedisModuleEvent, uint64_t, void*) noexcept {
 }
 
 int Load(RedisModuleCtx* ctx, redis::Args args) {
-  const auto options = ParseLoadOptions(args);
-  if (!options) {
-    redis::Log(ctx, "warning", "%s", options.error().text.c_str());
+  Settings& settings = GetSettings();
+  if (const auto error = ParseArguments(args, settings)) {
+    redis::Log(ctx, "warning", "%s", error->text.c_str());
     return redis::kErr;
   }
+  const int threads_per_queue = static_cast<int>(settings.threads_per_queue);
+  const int intra_op_threads = static_cast<int>(settings.intra_op_threads);
   SetAllocator({redis::TryAlloc, redis::Free, redis::MallocSize});
-  torch_backend::Setup(options->intra_op_threads, options->inter_op_threads);
-  ConfigureRuntime({.threads_per_queue = options->threads_per_queue});
+  torch_backend::Setup(intra_op_threads, static_cast<int>(settings.inter_op_threads));
+  ConfigureRuntime({.threads_per_queue = threads_per_queue});
   redis::SetModuleOptions(ctx, redis::kHandleIoErrors);
   if (!persist::RegisterTensorType(ctx) || !persist::RegisterModelType(ctx) || !RegisterCommands(ctx)) {
     return redis::kErr;
@@ -104,7 +120,7 @@ int Load(RedisModuleCtx* ctx, redis::Args args) {
   redis::SubscribeToServerEvent(ctx, redis::kShutdownEvent, OnShutdown);
   redis::Log(ctx, "notice",
              "engine for TorchScript models on torch %s, %d thread(s) a queue, %d within an operation",
-             torch_backend::Version().c_str(), options->threads_per_queue, options->intra_op_threads);
+             torch_backend::Version().c_str(), threads_per_queue, intra_op_threads);
   return redis::kOk;
 }
 

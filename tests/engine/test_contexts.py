@@ -132,6 +132,7 @@ def test_keys_reported_to_the_cluster(redis_client):
         ("ai.dagexecute", {"write", "denyoom", "module", "movablekeys"}),
         ("ai.dagexecute_ro", {"readonly", "module", "movablekeys"}),
         ("ai._modelscan", {"readonly", "module"}),
+        ("ai.config", {"write", "module"}),
         ("ai.info", {"readonly", "module"}),
     ],
 )

@@ -15,6 +15,7 @@ int ModelExecute(RedisModuleCtx* ctx, redis::Args args);
 int ModelScan(RedisModuleCtx* ctx, redis::Args args);
 int DagExecute(RedisModuleCtx* ctx, redis::Args args);
 int DagExecuteRo(RedisModuleCtx* ctx, redis::Args args);
+int Config(RedisModuleCtx* ctx, redis::Args args);
 int Info(RedisModuleCtx* ctx, redis::Args args);
 
 }  // namespace redisai::commands

@@ -4,6 +4,7 @@
 #include "commands/keyspace.h"
 #include "persist/arguments.h"
 #include "redis/reply.h"
+#include "runtime/settings.h"
 
 namespace redisai::commands {
 namespace {
@@ -29,7 +30,8 @@ void ReplyMeta(RedisModuleCtx* ctx, const Model& model) {
 }
 
 int ReplyBlob(RedisModuleCtx* ctx, const Model& model) {
-  const auto chunks = persist::Chunks(model.blob()->view());
+  const auto chunks =
+      persist::Chunks(model.blob()->view(), static_cast<size_t>(GetSettings().model_chunk_bytes));
   if (chunks.size() > 1) redis::ReplyWithArray(ctx, static_cast<long>(chunks.size()));
   for (const auto chunk : chunks) redis::Reply(ctx, chunk);
   return redis::kOk;

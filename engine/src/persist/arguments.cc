@@ -4,10 +4,10 @@
 
 namespace redisai::persist {
 
-std::vector<std::string_view> Chunks(std::string_view blob) {
+std::vector<std::string_view> Chunks(std::string_view blob, size_t chunk_bytes) {
   std::vector<std::string_view> chunks;
   do {
-    chunks.push_back(blob.substr(0, kModelChunkBytes));
+    chunks.push_back(blob.substr(0, chunk_bytes));
     blob.remove_prefix(chunks.back().size());
   } while (!blob.empty());
   return chunks;

@@ -11,11 +11,11 @@
 
 namespace redisai::persist {
 
-// A blob larger than this travels, and is answered, in chunks: under the protocol's default limit of 512 MiB
-// a string.
+// A blob larger than this is saved and sent to replicas in chunks: under the protocol's default limit of 512
+// MiB a string.
 inline constexpr size_t kModelChunkBytes = size_t{511} * 1024 * 1024;
 
-std::vector<std::string_view> Chunks(std::string_view blob);
+std::vector<std::string_view> Chunks(std::string_view blob, size_t chunk_bytes = kModelChunkBytes);
 
 // The shape, as AI.TENSORSET takes it.
 std::vector<redis::String> DimArguments(const Tensor& tensor);

@@ -17,6 +17,7 @@ struct RedisModuleDigest;
 struct RedisModuleBlockedClient;
 struct RedisModuleScanCursor;
 struct RedisModuleUser;
+struct RedisModuleInfoCtx;
 
 using RedisModuleTimerID = uint64_t;
 
@@ -60,6 +61,7 @@ using FreePrivateData = void (*)(RedisModuleCtx*, void*);
 using EventFunction = void (*)(RedisModuleCtx*, RedisModuleEvent, uint64_t, void*);
 using KeyspaceFunction = int (*)(RedisModuleCtx*, int, const char*, RedisModuleString*);
 using TimerFunction = void (*)(RedisModuleCtx*, void*);
+using InfoFunction = void (*)(RedisModuleInfoCtx*, int);
 using ScanFunction = void (*)(RedisModuleCtx*, RedisModuleString*, RedisModuleKey*, void*);
 
 // The layout is the server's, version 5; what we do not use stays null.
@@ -99,6 +101,7 @@ struct TypeMethods {
   F(ReplyWithError, int, RedisModuleCtx*, const char*)                                                    \
   F(ReplyWithSimpleString, int, RedisModuleCtx*, const char*)                                             \
   F(ReplyWithArray, int, RedisModuleCtx*, long)                                                           \
+  F(ReplyWithNull, int, RedisModuleCtx*)                                                                  \
   F(ReplyWithStringBuffer, int, RedisModuleCtx*, const char*, size_t)                                     \
   F(CreateString, RedisModuleString*, RedisModuleCtx*, const char*, size_t)                               \
   F(HoldString, RedisModuleString*, RedisModuleCtx*, RedisModuleString*)                                  \
@@ -132,6 +135,10 @@ struct TypeMethods {
   F(GetContextFlags, int, RedisModuleCtx*)                                                                \
   F(IsKeysPositionRequest, int, RedisModuleCtx*)                                                          \
   F(KeyAtPos, void, RedisModuleCtx*, int)                                                                 \
+  F(RegisterInfoFunc, int, RedisModuleCtx*, InfoFunction)                                                 \
+  F(InfoAddSection, int, RedisModuleInfoCtx*, const char*)                                                \
+  F(InfoAddFieldCString, int, RedisModuleInfoCtx*, const char*, const char*)                              \
+  F(InfoAddFieldLongLong, int, RedisModuleInfoCtx*, const char*, long long)                               \
   F(Replicate, int, RedisModuleCtx*, const char*, const char*, ...)                                       \
   F(NotifyKeyspaceEvent, int, RedisModuleCtx*, int, const char*, RedisModuleString*)                      \
   F(SubscribeToServerEvent, int, RedisModuleCtx*, RedisModuleEvent, EventFunction)                        \

@@ -17,6 +17,10 @@ void SetupThread();
 
 std::string Version();
 
+// Whether anything was loaded, or MarkInUse called: AI.CONFIG LOADBACKEND.
+bool InUse();
+void MarkInUse();
+
 // Whether models can run on `device` here; the error says why not.
 Result<std::monostate> CheckDevice(const Device& device);
 

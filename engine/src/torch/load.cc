@@ -4,6 +4,7 @@
 // libtorch works. Two threads that load one new blob at once both do the work, and the second keeps the
 // first's program.
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 #include <unordered_map>
@@ -20,6 +21,8 @@ struct Entry {
 };
 
 std::mutex cache_mutex;
+
+std::atomic<bool> in_use = false;
 
 // Never destroyed: the last models may be freed by another thread while the process exits.
 std::unordered_multimap<size_t, Entry>& Cache() {
@@ -44,6 +47,10 @@ Program::Ref Find(size_t hash, const Blob& blob, const std::string& device) {
 
 }  // namespace
 
+bool InUse() { return in_use; }
+
+void MarkInUse() { in_use = true; }
+
 Result<Program::Ref> Load(const Blob::Ref& blob, const Device& device) {
   if (const auto usable = CheckDevice(device); !usable) return usable.error();
   const size_t hash = std::hash<std::string_view>{}(blob->view());
@@ -52,6 +59,7 @@ Result<Program::Ref> Load(const Blob::Ref& blob, const Device& device) {
     const std::lock_guard lock(cache_mutex);
     if (auto program = Find(hash, *blob, name)) return program;
   }
+  MarkInUse();
   auto program = MakeProgram(blob, device);
   if (!program) return program;
   const std::lock_guard lock(cache_mutex);

@@ -1,0 +1,10 @@
+#include "runtime/settings.h"
+
+namespace redisai {
+
+Settings& GetSettings() {
+  static Settings settings;
+  return settings;
+}
+
+}  // namespace redisai
