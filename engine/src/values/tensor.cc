@@ -41,6 +41,7 @@ Result<int64_t> ElementCount(Dims dims, size_t element_size_bytes) {
 }
 
 Result<TensorRef> Tensor::Uninitialized(DType dtype, Dims dims) {
+  if (dtype == DType::kString) return Error{"the size of a STRING tensor does not follow from its shape"};
   const auto count = ElementCount(dims, SizeBytes(dtype));
   if (!count) return count.error();
   return Make(dtype, dims, static_cast<size_t>(*count) * SizeBytes(dtype));
@@ -61,7 +62,10 @@ Result<TensorRef> Tensor::Make(DType dtype, Dims dims, size_t data_bytes) {
 }
 
 Result<TensorRef> Tensor::Zeros(DType dtype, Dims dims) {
-  auto tensor = Uninitialized(dtype, dims);  // of a STRING tensor too: empty elements are a NUL each
+  const auto count = ElementCount(dims, SizeBytes(dtype));
+  if (!count) return count.error();
+  // Of a STRING tensor, empty elements: a NUL each.
+  auto tensor = Make(dtype, dims, static_cast<size_t>(*count) * SizeBytes(dtype));
   if (tensor) std::memset(MutableData(*tensor), 0, (*tensor)->size_bytes());
   return tensor;
 }
