@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "commands/handlers.h"
+#include "commands/info_sections.h"
 #include "persist/model_names.h"
 #include "persist/types.h"
 #include "redis/api.h"
@@ -113,7 +114,8 @@ int Load(RedisModuleCtx* ctx, redis::Args args) {
   torch_backend::Setup(intra_op_threads, static_cast<int>(settings.inter_op_threads));
   ConfigureRuntime({.threads_per_queue = threads_per_queue});
   redis::SetModuleOptions(ctx, redis::kHandleIoErrors);
-  if (!persist::RegisterTensorType(ctx) || !persist::RegisterModelType(ctx) || !RegisterCommands(ctx)) {
+  if (!persist::RegisterTensorType(ctx) || !persist::RegisterModelType(ctx) || !RegisterCommands(ctx) ||
+      !commands::RegisterInfoSections(ctx)) {
     return redis::kErr;
   }
   persist::TrackModelNames(ctx);

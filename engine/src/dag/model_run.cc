@@ -24,13 +24,14 @@ Result<Tensors> RunAndCount(const Model& model, std::span<const TensorRef> input
   const auto start = std::chrono::steady_clock::now();
   auto outputs = Run(model, inputs, output_count);
   const auto duration = std::chrono::steady_clock::now() - start;
-  RunStats& stats = model.stats();
-  stats.calls += calls;
-  if (outputs) {
-    stats.duration_us += std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
-    stats.samples += inputs.empty() || inputs[0]->dims().empty() ? 1 : inputs[0]->dims()[0];
-  } else {
-    stats.errors += calls;
+  for (RunStats* stats : {&model.stats(), &Model::TotalStats()}) {
+    stats->calls += calls;
+    if (outputs) {
+      stats->duration_us += std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+      stats->samples += inputs.empty() || inputs[0]->dims().empty() ? 1 : inputs[0]->dims()[0];
+    } else {
+      stats->errors += calls;
+    }
   }
   return outputs;
 }

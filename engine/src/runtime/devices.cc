@@ -54,6 +54,15 @@ std::unique_ptr<Job> TakeBack(uint64_t job_id) {
   return nullptr;
 }
 
+std::vector<QueueState> QueueStates() {
+  const std::lock_guard lock(queues_mutex);
+  std::vector<QueueState> states;
+  for (const auto& [name, queue] : Queues()) {
+    if (queue) states.push_back({name, queue->waiting(), queue->WorkerCpuSeconds()});
+  }
+  return states;
+}
+
 void StopQueues() {
   for (Queue* queue : AllQueues()) queue->Stop();
 }

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "runtime/queue.h"
 #include "values/device.h"
@@ -24,6 +26,14 @@ Queue& QueueOf(const Device& device);
 
 // Takes a job back from the queue it waits in; null when it waits in none.
 std::unique_ptr<Job> TakeBack(uint64_t job_id);
+
+// For INFO; main thread only.
+struct QueueState {
+  std::string name;
+  size_t waiting;
+  std::vector<double> worker_cpu_seconds;
+};
+std::vector<QueueState> QueueStates();
 
 // Stops every queue; the server is going down.
 void StopQueues();

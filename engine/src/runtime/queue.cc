@@ -1,6 +1,7 @@
 #include "runtime/queue.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -67,6 +68,22 @@ void Queue::Stop() {
   for (const auto& job : left) job->End(Job::Ending::kCancelled);
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
+}
+
+size_t Queue::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return jobs_.size();
+}
+
+std::vector<double> Queue::WorkerCpuSeconds() {
+  std::vector<double> seconds;
+  for (std::thread& worker : workers_) {
+    clockid_t clock{};
+    timespec used{};
+    if (pthread_getcpuclockid(worker.native_handle(), &clock) == 0) clock_gettime(clock, &used);
+    seconds.push_back(static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9);
+  }
+  return seconds;
 }
 
 void Queue::Serve() noexcept {

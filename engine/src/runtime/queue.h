@@ -72,6 +72,10 @@ class Queue {
   // Cancels what waits, lets running jobs end, joins the workers. May be called again.
   void Stop();
 
+  // How many jobs wait, and the processor time that each worker has used; for INFO.
+  size_t waiting() const;
+  std::vector<double> WorkerCpuSeconds();
+
  private:
   struct Batch {
     std::vector<size_t> positions;  // in jobs_
@@ -85,7 +89,7 @@ class Queue {
   // The job at `first` and those behind it that may join it.
   Batch Gather(size_t first, Clock::time_point now) const;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<std::unique_ptr<Job>> jobs_;
   bool stopped_ = false;

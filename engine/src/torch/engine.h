@@ -1,6 +1,7 @@
 // What the rest of the engine asks of libtorch, without its headers.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -20,6 +21,14 @@ std::string Version();
 // Whether anything was loaded, or MarkInUse called: AI.CONFIG LOADBACKEND.
 bool InUse();
 void MarkInUse();
+
+// The programs that models use now, for INFO.
+struct LoadedPrograms {
+  int64_t count = 0;
+  int64_t blob_bytes = 0;
+  int64_t parameter_bytes = 0;
+};
+LoadedPrograms CountLoaded();
 
 // Whether models can run on `device` here; the error says why not.
 Result<std::monostate> CheckDevice(const Device& device);

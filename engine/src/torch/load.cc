@@ -8,6 +8,7 @@
 #include <functional>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "torch/engine.h"
 #include "torch/program.h"
@@ -50,6 +51,24 @@ Program::Ref Find(size_t hash, const Blob& blob, const std::string& device) {
 bool InUse() { return in_use; }
 
 void MarkInUse() { in_use = true; }
+
+LoadedPrograms CountLoaded() {
+  // References that go last would free a program, which is not for under the lock.
+  std::vector<Program::Ref> programs;
+  {
+    const std::lock_guard lock(cache_mutex);
+    for (const auto& [hash, entry] : Cache()) {
+      if (auto program = entry.program.lock()) programs.push_back(std::move(program));
+    }
+  }
+  LoadedPrograms loaded;
+  for (const Program::Ref& program : programs) {
+    loaded.count += 1;
+    loaded.blob_bytes += static_cast<int64_t>(program->blob()->view().size());
+    loaded.parameter_bytes += static_cast<int64_t>(program->parameter_bytes());
+  }
+  return loaded;
+}
 
 Result<Program::Ref> Load(const Blob::Ref& blob, const Device& device) {
   if (const auto usable = CheckDevice(device); !usable) return usable.error();

@@ -63,7 +63,16 @@ class Model {
   Model(ModelOptions options, Blob::Ref blob, Result<Program::Ref> program)
       : options_(std::move(options)),
         blob_(program ? (*program)->blob() : std::move(blob)),
-        program_(std::move(program)) {}
+        program_(std::move(program)) {
+    ++live_count_;
+  }
+  ~Model() { --live_count_; }
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  // For INFO: how many there are, and the runs of all since the server started.
+  static int64_t LiveCount() { return live_count_; }
+  static RunStats& TotalStats() { return total_stats_; }
 
   const ModelOptions& options() const { return options_; }
   const Blob::Ref& blob() const { return blob_; }
@@ -71,6 +80,9 @@ class Model {
   RunStats& stats() const { return stats_; }
 
  private:
+  static inline std::atomic<int64_t> live_count_ = 0;
+  static inline RunStats total_stats_;
+
   const ModelOptions options_;
   const Blob::Ref blob_;
   const Result<Program::Ref> program_;
