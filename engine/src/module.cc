@@ -44,6 +44,10 @@ constexpr CommandSpec kCommands[] = {
     {"ai._modelscan", redis::Command<commands::ModelScan, 0>, "readonly", 0},
     {"ai.dagexecute", redis::Command<commands::DagExecute, 0>, "write deny-oom getkeys-api", 0},
     {"ai.dagexecute_ro", redis::Command<commands::DagExecuteRo, 0>, "readonly getkeys-api", 0},
+    {"ai.modelset", redis::Command<commands::ModelSet, 3>, "write deny-oom", 1},
+    {"ai.modelrun", redis::Command<commands::ModelRun, 1>, "write deny-oom getkeys-api", 0},
+    {"ai.dagrun", redis::Command<commands::DagRun, 0>, "write deny-oom getkeys-api", 0},
+    {"ai.dagrun_ro", redis::Command<commands::DagRunRo, 0>, "readonly getkeys-api", 0},
     {"ai.config", redis::Command<commands::Config, 1>, "write", 0},
     {"ai.info", redis::Command<commands::Info, 1>, "readonly", 1},
 };

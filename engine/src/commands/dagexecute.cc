@@ -2,9 +2,9 @@
 //
 // Everything is parsed and resolved before anything runs; an error there is one error for the whole command.
 
-#include <algorithm>
+#include "commands/dagexecute.h"
+
 #include <string>
-#include <unordered_set>
 
 #include "commands/graph_task.h"
 #include "commands/handlers.h"
@@ -39,8 +39,8 @@ Result<Names> ParseKeys(redis::Args& args, std::string_view keyword, std::string
   return args.Take(static_cast<size_t>(*count));
 }
 
-Result<Header> ParseHeader(redis::Args& args, std::string_view command) {
-  if (args.empty()) return Error{"missing arguments for '" + std::string(command) + "' command"};
+Result<Header> ParseHeader(redis::Args& args, const DagForm& form) {
+  if (args.empty()) return Error{std::string("missing arguments for '") + form.command + "' command"};
   Header header;
   while (!args.empty() && args.Peek() != kOpSeparator) {
     if (header.load.empty() && args.TakeWord("LOAD")) {
@@ -62,7 +62,7 @@ Result<Header> ParseHeader(redis::Args& args, std::string_view command) {
       return Error{"Invalid DAG command. Unexpected argument:  " + OneLine(args.Peek())};
     }
   }
-  if (header.load.empty() && header.persist.empty() && !header.routing) {
+  if (!form.deprecated && header.load.empty() && header.persist.empty() && !header.routing) {
     return Error{
         "AI.DAGEXECUTE and AI.DAGEXECUTE_RO commands must contain at least one out of ROUTING, LOAD, PERSIST "
         "keywords"};
@@ -82,8 +82,8 @@ redis::Args NextOp(redis::Args& args) {
   return redis::Args(args.Take(count));
 }
 
-std::optional<Error> AddModelOp(RedisModuleCtx* ctx, Graph& graph, redis::Args args) {
-  const auto call = ParseModelCall(args);
+std::optional<Error> AddModelOp(RedisModuleCtx* ctx, Graph& graph, redis::Args args, const DagForm& form) {
+  const auto call = form.deprecated ? ParseModelRun(args) : ParseModelCall(args);
   if (!call) return call.error();
   if (call->timeout_ms)
     return Error{"TIMEOUT is for the whole DAG, before the first |>, not for one operation"};
@@ -92,17 +92,29 @@ std::optional<Error> AddModelOp(RedisModuleCtx* ctx, Graph& graph, redis::Args a
   return graph.AddModel(std::move(*model), Views(call->inputs), Views(call->outputs));
 }
 
-std::optional<Error> AddOp(RedisModuleCtx* ctx, Graph& graph, redis::Args op) {
+// Why the operation `name` is not one of this form of DAG.
+Error NotInDag(std::string_view name, const DagForm& form) {
+  if (form.deprecated) {
+    for (const std::string word : {"AI.MODELEXECUTE", "AI.SCRIPTEXECUTE"}) {
+      if (EqualsIgnoreCase(name, word))
+        return Error{word + " cannot be used in a deprecated AI.DAGRUN command"};
+    }
+  } else {
+    for (const std::string word : {"AI.MODELRUN", "AI.SCRIPTRUN"}) {
+      if (EqualsIgnoreCase(name, word))
+        return Error{"Deprecated " + word + " cannot be used in AI.DAGEXECUTE command"};
+    }
+  }
+  return Error{"Unsupported command within DAG"};
+}
+
+std::optional<Error> AddOp(RedisModuleCtx* ctx, Graph& graph, redis::Args op, const DagForm& form) {
   if (op.empty()) return Error{"DAG is empty"};
   const std::string_view name = op.Next();
-  if (EqualsIgnoreCase(name, "AI.MODELEXECUTE")) return AddModelOp(ctx, graph, op);
+  if (EqualsIgnoreCase(name, form.deprecated ? "AI.MODELRUN" : "AI.MODELEXECUTE"))
+    return AddModelOp(ctx, graph, op, form);
   const bool set = EqualsIgnoreCase(name, "AI.TENSORSET");
-  if (!set && !EqualsIgnoreCase(name, "AI.TENSORGET")) {
-    if (EqualsIgnoreCase(name, "AI.MODELRUN")) {
-      return Error{"Deprecated AI.MODELRUN cannot be used in AI.DAGEXECUTE command"};
-    }
-    return Error{"Unsupported command within DAG"};
-  }
+  if (!set && !EqualsIgnoreCase(name, "AI.TENSORGET")) return NotInDag(name, form);
   if (op.size() < (set ? 3 : 1)) {
     return Error{std::string("wrong number of arguments for '") + (set ? "AI.TENSORSET" : "AI.TENSORGET") +
                  "' command"};
@@ -119,7 +131,7 @@ std::optional<Error> AddOp(RedisModuleCtx* ctx, Graph& graph, redis::Args op) {
   return std::nullopt;
 }
 
-Result<Graph> BuildGraph(RedisModuleCtx* ctx, const Header& header, redis::Args ops) {
+Result<Graph> BuildGraph(RedisModuleCtx* ctx, const Header& header, redis::Args ops, const DagForm& form) {
   Graph graph;
   for (RedisModuleString* key : header.load) {
     const std::string_view name = redis::View(key);
@@ -130,7 +142,7 @@ Result<Graph> BuildGraph(RedisModuleCtx* ctx, const Header& header, redis::Args 
   }
   if (ops.empty()) return Error{"DAG is empty"};
   while (!ops.empty()) {
-    if (auto error = AddOp(ctx, graph, NextOp(ops))) return *error;
+    if (auto error = AddOp(ctx, graph, NextOp(ops), form)) return *error;
   }
   return graph;
 }
@@ -185,28 +197,28 @@ int ReportKeys(RedisModuleCtx* ctx, redis::Args args) {
   return redis::kOk;
 }
 
-int Execute(RedisModuleCtx* ctx, redis::Args args, std::string_view command, bool read_only) {
+}  // namespace
+
+int ExecuteDag(RedisModuleCtx* ctx, redis::Args args, const DagForm& form) {
   if (redis::IsKeysPositionRequest(ctx)) return ReportKeys(ctx, args);
-  const auto header = ParseHeader(args, command);
+  const auto header = ParseHeader(args, form);
   if (!header) return redis::ReplyError(ctx, header.error());
-  if (read_only && !header->persist.empty()) {
+  if (form.read_only && !header->persist.empty()) {
     return redis::ReplyError(ctx, Error{"PERSIST cannot be specified in a read-only DAG"});
   }
-  auto graph = BuildGraph(ctx, *header, args);
+  auto graph = BuildGraph(ctx, *header, args, form);
   if (!graph) return redis::ReplyError(ctx, graph.error());
   auto kept = ResolvePersist(ctx, *graph, header->persist);
   if (!kept) return redis::ReplyError(ctx, kept.error());
   return RunGraphTask(ctx, std::move(*graph), std::move(*kept), ReplyEachOp, header->timeout_ms);
 }
 
-}  // namespace
-
 int DagExecute(RedisModuleCtx* ctx, redis::Args args) {
-  return Execute(ctx, args, "AI.DAGEXECUTE", /*read_only=*/false);
+  return ExecuteDag(ctx, args, {.command = "AI.DAGEXECUTE", .read_only = false, .deprecated = false});
 }
 
 int DagExecuteRo(RedisModuleCtx* ctx, redis::Args args) {
-  return Execute(ctx, args, "AI.DAGEXECUTE_RO", /*read_only=*/true);
+  return ExecuteDag(ctx, args, {.command = "AI.DAGEXECUTE_RO", .read_only = true, .deprecated = false});
 }
 
 }  // namespace redisai::commands

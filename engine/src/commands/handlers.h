@@ -11,10 +11,14 @@ int TensorGet(RedisModuleCtx* ctx, redis::Args args);
 int ModelStore(RedisModuleCtx* ctx, redis::Args args);
 int ModelGet(RedisModuleCtx* ctx, redis::Args args);
 int ModelDel(RedisModuleCtx* ctx, redis::Args args);
+int ModelSet(RedisModuleCtx* ctx, redis::Args args);
 int ModelExecute(RedisModuleCtx* ctx, redis::Args args);
+int ModelRun(RedisModuleCtx* ctx, redis::Args args);
 int ModelScan(RedisModuleCtx* ctx, redis::Args args);
 int DagExecute(RedisModuleCtx* ctx, redis::Args args);
 int DagExecuteRo(RedisModuleCtx* ctx, redis::Args args);
+int DagRun(RedisModuleCtx* ctx, redis::Args args);
+int DagRunRo(RedisModuleCtx* ctx, redis::Args args);
 int Config(RedisModuleCtx* ctx, redis::Args args);
 int Info(RedisModuleCtx* ctx, redis::Args args);
 

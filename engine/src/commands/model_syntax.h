@@ -1,4 +1,4 @@
-// `model INPUTS n in… OUTPUTS n out… [TIMEOUT ms]`, as AI.MODELEXECUTE and its operation in a DAG share it.
+// How a run of a model is written, as commands and their operations in a DAG share it.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,11 @@ struct ModelCall {
   std::optional<int64_t> timeout_ms;
 };
 
+// AI.MODELEXECUTE: `model INPUTS n in… OUTPUTS n out… [TIMEOUT ms]`.
 Result<ModelCall> ParseModelCall(redis::Args args);
+
+// AI.MODELRUN: `model [TIMEOUT ms] INPUTS in… OUTPUTS out…`.
+Result<ModelCall> ParseModelRun(redis::Args args);
 
 // The number after TIMEOUT.
 Result<int64_t> ParseTimeout(redis::Args& args);

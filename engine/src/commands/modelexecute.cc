@@ -1,9 +1,10 @@
 // AI.MODELEXECUTE key INPUTS n in… OUTPUTS n out… [TIMEOUT ms]
 
+#include "commands/modelexecute.h"
+
 #include "commands/graph_task.h"
 #include "commands/handlers.h"
 #include "commands/keyspace.h"
-#include "commands/model_syntax.h"
 #include "persist/types.h"
 #include "redis/reply.h"
 
@@ -61,14 +62,18 @@ Result<Prepared> Prepare(RedisModuleCtx* ctx, const ModelCall& call) {
 
 }  // namespace
 
+int RunModelCall(RedisModuleCtx* ctx, const ModelCall& call) {
+  auto prepared = Prepare(ctx, call);
+  if (!prepared) return redis::ReplyError(ctx, prepared.error());
+  return RunGraphTask(ctx, std::move(prepared->graph), std::move(prepared->kept), ReplyStatus,
+                      call.timeout_ms);
+}
+
 int ModelExecute(RedisModuleCtx* ctx, redis::Args args) {
   if (redis::IsKeysPositionRequest(ctx)) return ReportKeys(ctx, args);
   const auto call = ParseModelCall(args);
   if (!call) return redis::ReplyError(ctx, call.error());
-  auto prepared = Prepare(ctx, *call);
-  if (!prepared) return redis::ReplyError(ctx, prepared.error());
-  return RunGraphTask(ctx, std::move(prepared->graph), std::move(prepared->kept), ReplyStatus,
-                      call->timeout_ms);
+  return RunModelCall(ctx, *call);
 }
 
 }  // namespace redisai::commands
