@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import redis
 
@@ -93,6 +95,31 @@ def test_a_dag_does_not_lend_a_user_models_that_its_acl_withholds(server, redis_
         redis_client.acl_deluser("limited")
 
 
+def test_the_documented_acl_lets_a_user_run_models_and_not_store_them(server, redis_client, store):
+    text = (Path(__file__).parents[2] / "docs" / "engine.md").read_text()
+    rule = next(line for line in text.splitlines() if line.startswith("ACL SETUSER agent "))
+    store("memory_system:m", models.Double())
+    blob = models.blob(models.Double())
+    payload = redis_client.dump("memory_system:m")
+    redis_client.execute_command(*rule.split())
+    try:
+        with redis.Redis.from_url(server.url, username="agent", password="secret") as user:
+            user.execute_command("AI.TENSORSET", "agent:x", "FLOAT", 1, "VALUES", 4)
+            run = "AI.MODELEXECUTE memory_system:m INPUTS 1 agent:x OUTPUTS 1 {}"
+            assert user.execute_command(*run.format("agent:y").split()) == b"OK"
+            for refused in (
+                ["AI.MODELSTORE", "agent:m", "TORCH", "CPU", "BLOB", blob],
+                ["AI.MODELSET", "agent:m", "TORCH", "CPU", "BLOB", blob],
+                ["AI.MODELDEL", "memory_system:m"],
+                run.format("memory_system:m").split(),
+                ["RESTORE", "agent:m", 0, payload],
+            ):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    user.execute_command(*refused)
+    finally:
+        redis_client.acl_deluser("agent")
+
+
 def test_out_of_memory_refuses_writes_and_allows_reads(ai, store, redis_client):
     store("m", models.Double())
     ai("TENSORSET", "x", "FLOAT", 1, "VALUES", 1)
@@ -110,6 +137,21 @@ def test_out_of_memory_refuses_writes_and_allows_reads(ai, store, redis_client):
     finally:
         redis_client.config_set("maxmemory", 0)
     assert not redis_client.exists("y")
+
+
+def test_keys_are_reported_with_their_use(redis_client):
+    def uses(*line):
+        reply = redis_client.execute_command("COMMAND GETKEYSANDFLAGS", *line)
+        return {key.decode(): {flag.decode() for flag in flags} for key, flags in reply}
+
+    read, write = {"RO", "access"}, {"OW", "update"}
+    for line in (
+        ["AI.MODELEXECUTE", "m", "INPUTS", 1, "a", "OUTPUTS", 1, "b"],
+        ["AI.MODELRUN", "m", "INPUTS", "a", "OUTPUTS", "b"],
+    ):
+        assert uses(*line) == {"m": read, "a": read, "b": write}
+    dag = ["LOAD", 1, "a", "PERSIST", 1, "b", "ROUTING", "z", "|>", "AI.TENSORGET", "a"]
+    assert uses("AI.DAGEXECUTE", *dag) == {"a": read, "b": write, "z": {"RO"}}
 
 
 def test_keys_reported_to_the_cluster(redis_client):

@@ -182,17 +182,19 @@ int ReplyEachOp(RedisModuleCtx* ctx, const GraphRun& run, const std::optional<Er
 int ReportKeys(RedisModuleCtx* ctx, redis::Args args) {
   while (!args.empty() && args.Peek() != kOpSeparator) {
     int64_t count = 0;
+    redis::KeyUse use = redis::kReadsKey;
     if (args.TakeWord("ROUTING")) {
       count = 1;
-    } else if (args.TakeWord("LOAD") || args.TakeWord("PERSIST")) {
+      use = redis::kRoutesByKey;
+    } else if (args.TakeWord("LOAD")) {
       count = args.NextNumber<int64_t>().value_or(0);
+    } else if (args.TakeWord("PERSIST")) {
+      count = args.NextNumber<int64_t>().value_or(0);
+      use = redis::kOverwritesKey;
     } else {
       args.NextString();
     }
-    for (; count > 0 && !args.empty(); --count) {
-      redis::KeyAtPos(ctx, args.position());
-      args.NextString();
-    }
+    for (; count > 0 && !args.empty(); --count) redis::ReportKey(ctx, args, use);
   }
   return redis::kOk;
 }

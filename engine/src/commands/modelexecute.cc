@@ -2,6 +2,8 @@
 
 #include "commands/modelexecute.h"
 
+#include <utility>
+
 #include "commands/graph_task.h"
 #include "commands/handlers.h"
 #include "commands/keyspace.h"
@@ -14,16 +16,13 @@ namespace {
 // For COMMAND GETKEYS and the cluster: the model, the inputs, the outputs. Whatever cannot be parsed has no
 // keys.
 int ReportKeys(RedisModuleCtx* ctx, redis::Args args) {
-  redis::KeyAtPos(ctx, args.position());
-  args.NextString();
-  for (const char* word : {"INPUTS", "OUTPUTS"}) {
+  redis::ReportKey(ctx, args, redis::kReadsKey);
+  for (const auto& [word, use] :
+       {std::pair("INPUTS", redis::kReadsKey), std::pair("OUTPUTS", redis::kOverwritesKey)}) {
     if (!args.TakeWord(word)) return redis::kOk;
     const auto count = args.NextNumber<int64_t>();
     if (!count || *count <= 0 || static_cast<uint64_t>(*count) > args.size()) return redis::kOk;
-    for (int64_t i = 0; i < *count; ++i) {
-      redis::KeyAtPos(ctx, args.position());
-      args.NextString();
-    }
+    for (int64_t i = 0; i < *count; ++i) redis::ReportKey(ctx, args, use);
   }
   return redis::kOk;
 }

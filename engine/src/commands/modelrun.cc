@@ -9,14 +9,10 @@ namespace {
 
 // The model, and all that follows INPUTS but the word OUTPUTS.
 int ReportKeys(RedisModuleCtx* ctx, redis::Args args) {
-  redis::KeyAtPos(ctx, args.position());
-  args.NextString();
+  redis::ReportKey(ctx, args, redis::kReadsKey);
   while (!args.empty() && !args.TakeWord("INPUTS")) args.NextString();
-  while (!args.empty()) {
-    if (args.TakeWord("OUTPUTS")) continue;
-    redis::KeyAtPos(ctx, args.position());
-    args.NextString();
-  }
+  while (!args.empty() && !args.TakeWord("OUTPUTS")) redis::ReportKey(ctx, args, redis::kReadsKey);
+  while (!args.empty()) redis::ReportKey(ctx, args, redis::kOverwritesKey);
   return redis::kOk;
 }
 

@@ -53,6 +53,13 @@ enum NotifyClass { kNotifyGeneric = 1 << 2, kNotifyModule = 1 << 13 };
 
 enum KeyAccess { kAccessKey = 1 << 4 };
 
+// How a command uses a key that it reports; what ACL rules such as %R~ and %W~ are held against.
+enum KeyUse {
+  kReadsKey = 1 << 0 | 1 << 4,
+  kOverwritesKey = 1 << 2 | 1 << 5,
+  kRoutesByKey = 1 << 0,  // neither read nor written
+};
+
 inline constexpr RedisModuleEvent kFlushEvent = {2, 1};
 inline constexpr RedisModuleEvent kShutdownEvent = {5, 1};
 
@@ -134,7 +141,7 @@ struct TypeMethods {
   F(StopTimer, int, RedisModuleCtx*, RedisModuleTimerID, void**)                                          \
   F(GetContextFlags, int, RedisModuleCtx*)                                                                \
   F(IsKeysPositionRequest, int, RedisModuleCtx*)                                                          \
-  F(KeyAtPos, void, RedisModuleCtx*, int)                                                                 \
+  F(KeyAtPosWithFlags, void, RedisModuleCtx*, int, int)                                                   \
   F(RegisterInfoFunc, int, RedisModuleCtx*, InfoFunction)                                                 \
   F(InfoAddSection, int, RedisModuleInfoCtx*, const char*)                                                \
   F(InfoAddFieldCString, int, RedisModuleInfoCtx*, const char*, const char*)                              \

@@ -17,7 +17,7 @@ class Args {
 
   bool empty() const { return left_.empty(); }
   size_t size() const { return left_.size(); }
-  // Of the next argument, as RM_KeyAtPos counts.
+  // Of the next argument, as RM_KeyAtPosWithFlags counts.
   int position() const { return static_cast<int>(left_.data() - begin_) + 1; }
   std::string_view Peek() const { return View(left_.front()); }
 
@@ -53,5 +53,11 @@ class Args {
   RedisModuleString* const* begin_;
   std::span<RedisModuleString* const> left_;
 };
+
+// Reports the next argument as a key and steps over it.
+inline void ReportKey(RedisModuleCtx* ctx, Args& args, KeyUse use) {
+  KeyAtPosWithFlags(ctx, args.position(), use);
+  args.NextString();
+}
 
 }  // namespace redisai::redis
