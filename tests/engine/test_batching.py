@@ -168,6 +168,13 @@ def test_an_exception_of_a_batch_is_everyones_error(store, submit, ai):
     assert ai("INFO", "m")[-1] == 2  # errors
 
 
+def test_strings_wait_for_nobody(store, ai):
+    store("m", models.Identity(), "BATCHSIZE", 8, "MINBATCHSIZE", 8, "MINBATCHTIMEOUT", LONG_MS)
+    ai("TENSORSET", "s", "STRING", 2, "VALUES", "of", "two sizes")
+    with pytest.raises(redis.ResponseError, match="STRING tensors are not for models"):
+        ai("MODELEXECUTE", "m", "INPUTS", 1, "s", "OUTPUTS", 1, "y")
+
+
 def test_a_timeout_while_waiting_for_company(store, submit, redis_client, wait_until):
     store("m", models.RowsSeen(), "BATCHSIZE", 2, "MINBATCHSIZE", 2, "MINBATCHTIMEOUT", LONG_MS)
     assert submit("m", [[1.0]], "TIMEOUT", 50).result() == b"TIMEDOUT"

@@ -91,12 +91,17 @@ def test_a_replica_gets_results_and_never_runs_a_model(start_server, wait_until)
                 client,
                 "AI.DAGEXECUTE LOAD 1 x PERSIST 2 p q |> " + early("x", "p") + " |> " + early("p", "q"),
             )
+            blob = models.blob(models.Double())
+            client.execute_command("AI.MODELSET", "old", "TORCH", "CPU", "TAG", "v0", "BLOB", blob)
+            send(client, "AI.MODELRUN old INPUTS x OUTPUTS r")
+            send(client, "AI.DAGRUN LOAD 1 x PERSIST 1 s |> AI.MODELRUN old INPUTS x OUTPUTS s")
             client.execute_command("AI.MODELDEL", "scalar")
             assert client.wait(1, 10_000) == 1
             assert everything(replica) == everything(client)
             assert replica.execute_command("AI.INFO", "m")[15] == 0  # calls
             statistics = replica.info("commandstats")
-            assert not any("modelexecute" in name or "dagexecute" in name for name in statistics)
+            runs_models = ("modelexecute", "modelrun", "dagexecute", "dagrun")
+            assert not any(word in name for name in statistics for word in runs_models)
             # A replica serves what only reads.
             read = "AI.DAGEXECUTE_RO LOAD 1 x |> " + early("x", "o") + " |> AI.TENSORGET o VALUES"
             assert send(replica, read) == [b"OK", [b"2", b"4", b"6", b"8"]]

@@ -54,10 +54,13 @@ def test_tensorset_and_tensorget_of_lists(client):
     assert client.tensorget("t", as_numpy=False) == {"dtype": "STRING", "shape": [2], "values": ["a", "bc"]}
 
 
-@pytest.mark.skipif(np.__version__ >= "2.3", reason="the client's np.fromstring(bytes) is gone from numpy")
 def test_tensorget_mutable(client):
     client.tensorset("t", np.array([1.0, 2.0], np.float32))
-    got = client.tensorget("t", as_numpy_mutable=True)
+    try:
+        got = client.tensorget("t", as_numpy_mutable=True)
+    except ValueError as error:  # of np.fromstring, which the client calls; since numpy 2.3
+        assert "binary mode of fromstring" in str(error)
+        pytest.skip(str(error))
     np.put(got, 0, 9)
     assert list(got) == [9, 2]
 
