@@ -18,6 +18,7 @@ struct RedisModuleBlockedClient;
 struct RedisModuleScanCursor;
 struct RedisModuleUser;
 struct RedisModuleInfoCtx;
+struct RedisModuleCallReply;
 
 using RedisModuleTimerID = uint64_t;
 
@@ -62,6 +63,12 @@ enum KeyUse {
 
 inline constexpr RedisModuleEvent kFlushEvent = {2, 1};
 inline constexpr RedisModuleEvent kShutdownEvent = {5, 1};
+inline constexpr RedisModuleEvent kEventLoopEvent = {15, 1};
+
+// Of kEventLoopEvent.
+enum EventLoopSubevent { kBeforeSleep = 0, kAfterSleep = 1 };
+
+enum ReplyType { kReplyString = 0, kReplyError = 1, kReplyInteger = 2, kReplyArray = 3, kReplyNull = 4 };
 
 using CommandFunction = int (*)(RedisModuleCtx*, RedisModuleString**, int);
 using FreePrivateData = void (*)(RedisModuleCtx*, void*);
@@ -69,6 +76,7 @@ using EventFunction = void (*)(RedisModuleCtx*, RedisModuleEvent, uint64_t, void
 using KeyspaceFunction = int (*)(RedisModuleCtx*, int, const char*, RedisModuleString*);
 using TimerFunction = void (*)(RedisModuleCtx*, void*);
 using InfoFunction = void (*)(RedisModuleInfoCtx*, int);
+using OneShotFunction = void (*)(void*);
 using ScanFunction = void (*)(RedisModuleCtx*, RedisModuleString*, RedisModuleKey*, void*);
 
 // The layout is the server's, version 5; what we do not use stays null.
@@ -156,7 +164,21 @@ struct TypeMethods {
   F(GetCurrentUserName, RedisModuleString*, RedisModuleCtx*)                                              \
   F(GetModuleUserFromUserName, RedisModuleUser*, RedisModuleString*)                                      \
   F(FreeModuleUser, int, RedisModuleUser*)                                                                \
-  F(ACLCheckKeyPermissions, int, RedisModuleUser*, RedisModuleString*, int)
+  F(ACLCheckKeyPermissions, int, RedisModuleUser*, RedisModuleString*, int)                               \
+  F(GetThreadSafeContext, RedisModuleCtx*, RedisModuleBlockedClient*)                                      \
+  F(FreeThreadSafeContext, void, RedisModuleCtx*)                                                         \
+  F(GetSelectedDb, int, RedisModuleCtx*)                                                                  \
+  F(SelectDb, int, RedisModuleCtx*, int)                                                                  \
+  F(SetContextUser, void, RedisModuleCtx*, const RedisModuleUser*)                                        \
+  F(EventLoopAddOneShot, int, OneShotFunction, void*)                                                     \
+  F(Call, RedisModuleCallReply*, RedisModuleCtx*, const char*, const char*, ...)                          \
+  F(GetCommandKeys, int*, RedisModuleCtx*, RedisModuleString**, int, int*)                                \
+  F(FreeCallReply, void, RedisModuleCallReply*)                                                           \
+  F(CallReplyType, int, RedisModuleCallReply*)                                                            \
+  F(CallReplyInteger, long long, RedisModuleCallReply*)                                                   \
+  F(CallReplyLength, size_t, RedisModuleCallReply*)                                                       \
+  F(CallReplyStringPtr, const char*, RedisModuleCallReply*, size_t*)                                      \
+  F(CallReplyArrayElement, RedisModuleCallReply*, RedisModuleCallReply*, size_t)
 
 #define REDISAI_DECLARE(name, result, ...) extern result (*name)(__VA_ARGS__);
 REDISAI_MODULE_API(REDISAI_DECLARE)
