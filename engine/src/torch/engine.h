@@ -8,6 +8,7 @@
 #include "values/blob.h"
 #include "values/device.h"
 #include "values/model.h"
+#include "values/script.h"
 
 namespace redisai::torch_backend {
 
@@ -36,5 +37,9 @@ Result<std::monostate> CheckDevice(const Device& device);
 // Loads a TorchScript archive for `device`: frozen and optimised for inference. Equal blobs on one device
 // share one program for as long as a model uses it. Takes milliseconds; never throws.
 Result<Program::Ref> Load(const Blob::Ref& blob, const Device& device);
+
+// Compiles TorchScript source for `device` and checks the signatures of its entry points. Takes milliseconds;
+// never throws.
+Result<ScriptProgram::Ref> Compile(std::string_view source, const ScriptOptions& options);
 
 }  // namespace redisai::torch_backend

@@ -18,12 +18,6 @@ namespace {
 
 using torch::jit::Module;
 
-at::Device ToTorch(const Device& device) {
-  // `CPU:n` names a queue; libtorch knows one CPU.
-  if (device.kind == Device::Kind::kCpu) return at::Device(at::kCPU);
-  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(device.number.value_or(0)));
-}
-
 std::optional<size_t> CountOutputs(const c10::FunctionSchema& schema) {
   if (schema.returns().size() != 1) return std::nullopt;
   const c10::TypePtr& type = schema.returns()[0].type();
@@ -53,27 +47,6 @@ bool WritesInputs(const Module& module) {
   return std::any_of(graph->inputs().begin(), graph->inputs().end(), [&](const torch::jit::Value* input) {
     return input->type()->kind() == c10::TypeKind::TensorType && aliases.hasWriters(input);
   });
-}
-
-Result<std::vector<TensorRef>> Flatten(const c10::IValue& result) {
-  std::vector<c10::IValue> elements;
-  if (result.isTuple()) {
-    elements = result.toTupleRef().elements().vec();
-  } else if (result.isList()) {
-    elements = result.toListRef().vec();
-  } else {
-    elements = {result};
-  }
-  std::vector<TensorRef> outputs;
-  outputs.reserve(elements.size());
-  for (const c10::IValue& element : elements) {
-    if (!element.isTensor())
-      return Error{"the model returned " + element.tagKind() + " where a tensor was expected"};
-    auto copy = Copy(element.toTensor());
-    if (!copy) return copy.error();
-    outputs.push_back(*copy);
-  }
-  return outputs;
 }
 
 class TorchProgram final : public Program {
@@ -106,7 +79,7 @@ class TorchProgram final : public Program {
         }
         arguments.emplace_back(std::move(argument));
       }
-      return Flatten(module_.forward(std::move(arguments)));
+      return CopyAll(module_.forward(std::move(arguments)), "the model");
     });
   }
 

@@ -13,6 +13,7 @@
 
 #include "torch/engine.h"
 #include "torch/guard.h"
+#include "torch/script_operators.h"
 
 namespace redisai::torch_backend {
 namespace {
@@ -28,6 +29,7 @@ void Setup(int intra_op_threads, int inter_op_threads) {
   at::set_num_interop_threads(inter_op_threads);
   torch::jit::getExecutorMode() = true;
   torch::jit::getProfilingMode() = false;
+  RegisterScriptOperators();
 }
 
 // OpenMP keeps the count for each thread that starts a parallel region.

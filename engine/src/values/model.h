@@ -1,7 +1,6 @@
 // A model as a key holds it: what the caller gave, the loaded program, and counters of its runs.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "base/result.h"
 #include "values/blob.h"
 #include "values/device.h"
+#include "values/stats.h"
 #include "values/tensor.h"
 
 namespace redisai {
@@ -41,16 +41,6 @@ struct ModelOptions {
   int64_t batch_size = 0;
   int64_t min_batch_size = 0;
   int64_t min_batch_timeout_ms = 0;
-};
-
-// Counters for AI.INFO; written by whichever thread ran the model.
-struct RunStats {
-  std::atomic<int64_t> duration_us{0};
-  std::atomic<int64_t> samples{0};
-  std::atomic<int64_t> calls{0};
-  std::atomic<int64_t> errors{0};
-
-  void Reset() { duration_us = samples = calls = errors = 0; }
 };
 
 class Model {
