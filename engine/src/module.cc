@@ -11,10 +11,11 @@
 #include "base/memory.h"
 #include "commands/handlers.h"
 #include "commands/info_sections.h"
-#include "persist/model_names.h"
 #include "persist/types.h"
+#include "persist/value_names.h"
 #include "redis/api.h"
 #include "redis/guard.h"
+#include "redis/main_thread.h"
 #include "runtime/devices.h"
 #include "runtime/settings.h"
 #include "torch/engine.h"
@@ -42,6 +43,11 @@ constexpr CommandSpec kCommands[] = {
     {"ai.modeldel", redis::Command<commands::ModelDel, 1>, "write", 1},
     {"ai.modelexecute", redis::Command<commands::ModelExecute, 1>, "write deny-oom getkeys-api", 0},
     {"ai._modelscan", redis::Command<commands::ModelScan, 0>, "readonly", 0},
+    {"ai.scriptstore", redis::Command<commands::ScriptStore, 2>, "write deny-oom", 1},
+    {"ai.scriptget", redis::Command<commands::ScriptGet, 1>, "readonly", 1},
+    {"ai.scriptdel", redis::Command<commands::ScriptDel, 1>, "write", 1},
+    {"ai.scriptexecute", redis::Command<commands::ScriptExecute, 2>, "write deny-oom getkeys-api", 0},
+    {"ai._scriptscan", redis::Command<commands::ScriptScan, 0>, "readonly", 0},
     {"ai.dagexecute", redis::Command<commands::DagExecute, 0>, "write deny-oom getkeys-api", 0},
     {"ai.dagexecute_ro", redis::Command<commands::DagExecuteRo, 0>, "readonly getkeys-api", 0},
     {"ai.modelset", redis::Command<commands::ModelSet, 3>, "write deny-oom", 1},
@@ -102,7 +108,9 @@ bool RegisterCommands(RedisModuleCtx* ctx) {
 }
 
 void OnShutdown(RedisModuleCtx*, RedisModuleEvent, uint64_t, void*) noexcept {
-  // Workers must not outlive libtorch's globals, which the process destroys as it exits.
+  // Workers must not outlive libtorch's globals, which the process destroys as it exits; none of them may
+  // wait for this thread while this thread waits for them.
+  redis::StopServingWorkers();
   StopQueues();
 }
 
@@ -118,11 +126,12 @@ int Load(RedisModuleCtx* ctx, redis::Args args) {
   torch_backend::Setup(intra_op_threads, static_cast<int>(settings.inter_op_threads));
   ConfigureRuntime({.threads_per_queue = threads_per_queue});
   redis::SetModuleOptions(ctx, redis::kHandleIoErrors);
-  if (!persist::RegisterTensorType(ctx) || !persist::RegisterModelType(ctx) || !RegisterCommands(ctx) ||
-      !commands::RegisterInfoSections(ctx)) {
+  if (!persist::RegisterTensorType(ctx) || !persist::RegisterModelType(ctx) ||
+      !persist::RegisterScriptType(ctx) || !RegisterCommands(ctx) || !commands::RegisterInfoSections(ctx)) {
     return redis::kErr;
   }
-  persist::TrackModelNames(ctx);
+  persist::TrackValueNames(ctx);
+  if (!redis::ServeWorkers(ctx)) return redis::kErr;
   redis::SubscribeToServerEvent(ctx, redis::kShutdownEvent, OnShutdown);
   redis::Log(ctx, "notice",
              "engine for TorchScript models on torch %s, %d thread(s) a queue, %d within an operation",

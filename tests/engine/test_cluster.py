@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from tests.engine import models
+from tests.engine import models, scripts
 
 
 @pytest.fixture
@@ -82,3 +82,45 @@ def test_a_copy_a_restored_model_and_a_reloaded_one_are_found(cluster, client, w
         # The node counts its cluster's slots anew before it serves them.
         wait_until(lambda: again.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         assert run(again, "{b}copy") == run(again, "{c}restored") == [b"6"]
+
+
+def test_scripts_are_found_and_forgotten_like_models(client):
+    client.execute_command("AI.SCRIPTSTORE", "{b}script", "CPU", *scripts.arguments())
+    dag = "AI.DAGEXECUTE ROUTING {a} |> AI.TENSORSET x FLOAT 1 VALUES 3 |> AI.SCRIPTEXECUTE"
+    rest = "add INPUTS 2 x x OUTPUTS 1 y |> AI.TENSORGET y VALUES"
+
+    def run(key):
+        return client.execute_command(*dag.split(), key, *rest.split())[2]
+
+    assert run("{b}script") == [b"6"]
+    client.rename("{b}script", "{b}other")
+    client.copy("{b}other", "{b}copy")
+    assert run("{b}other") == run("{b}copy") == [b"6"]
+    client.delete("{b}other")
+    for gone in ("{b}script", "{b}other"):
+        with pytest.raises(redis.ResponseError, match="^script key is empty$"):
+            run(gone)
+
+
+def test_what_a_script_may_reach_by_slot(client):
+    client.execute_command("AI.SCRIPTSTORE", "{b}s", "CPU", *scripts.REDIS_ARGUMENTS)
+    store(client, "{c}model")
+    client.set("{a}k", 1)
+    call = ["AI.SCRIPTEXECUTE", "{b}s", "call", "KEYS", 0, "ARGS", 2, "INCR"]
+    assert client.execute_command(*call, "{a}k") == b"OK"  # on a worker: every slot of this shard
+    assert client.get("{a}k") == b"2"
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.execute_command(*call, "{b}k")
+        pipeline.execute_command(*call, "{a}k")  # in the slot of {b} the server would look for it in vain
+        pipeline.execute_command(*call, "{a}new")
+        replies = pipeline.execute(raise_on_error=False)
+    assert replies[0] == b"OK"
+    assert all("CROSSSLOT" in str(reply) for reply in replies[1:])
+    assert sorted(client.keys()) == [b"{a}k", b"{b}k", b"{b}s", b"{c}model"]
+    assert client.get("{a}k") == b"2"
+    client.execute_command("AI.TENSORSET", "{b}x", "FLOAT", 1, "VALUES", 4)
+    run_model = ["run_model", "INPUTS", 1, "{b}x", "ARGS", 2, "{c}model", 1, "OUTPUTS", 1, "{b}y"]
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.execute_command("AI.SCRIPTEXECUTE", "{b}s", *run_model)
+        pipeline.execute_command("AI.TENSORGET", "{b}y", "VALUES")
+        assert pipeline.execute() == [b"OK", [b"8"]]

@@ -1,20 +1,21 @@
-"""Tensors and models through RDB, AOF, DUMP and RESTORE, COPY, and to replicas; forged payloads."""
+"""Tensors, models and scripts through RDB, AOF, DUMP and RESTORE, COPY, and to replicas; forged payloads."""
 
 from __future__ import annotations
 
 import pytest
 import redis
 
-from tests.engine import models
+from tests.engine import models, scripts
 
 MODEL_OPTIONS = ["TORCH", "CPU", "TAG", "v1", "BATCHSIZE", 4, "MINBATCHSIZE", 2, "MINBATCHTIMEOUT", 9]
 
 
 def fill(client: redis.Redis) -> None:
-    """Every shape and type once, two models, and a tensor that a model made."""
+    """Every shape and type once, two models, a script, and tensors that they made."""
     execute = client.execute_command
     execute("AI.MODELSTORE", "m", *MODEL_OPTIONS, "BLOB", models.blob(models.Weights(4)))
     execute("AI.MODELSTORE", "scalar", "TORCH", "CPU", "BLOB", models.blob(models.Scalar()))
+    execute("AI.SCRIPTSTORE", "script", "CPU:1", "TAG", "v2", *scripts.arguments())
     for dtype in ("FLOAT", "DOUBLE", "INT8", "INT64", "UINT16", "BOOL", "HALF", "BFLOAT16"):
         execute("AI.TENSORSET", f"t:{dtype}", dtype, 2, 2, "VALUES", 1, 0, 1, 1)
     execute("AI.TENSORSET", "empty", "FLOAT", 0, 25)
@@ -22,12 +23,14 @@ def fill(client: redis.Redis) -> None:
     execute("AI.TENSORSET", "x", "FLOAT", 1, 4, "VALUES", 1, 2, 3, 4)
     execute("AI.MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
     execute("AI.MODELEXECUTE", "scalar", "INPUTS", 1, "x", "OUTPUTS", 1, "no dimensions")
+    execute("AI.SCRIPTEXECUTE", "script", "add", "INPUTS", 2, "x", "x", "OUTPUTS", 1, "sum")
 
 
 def everything(client: redis.Redis) -> dict:
     return {
         "digest": client.execute_command("DEBUG", "DIGEST"),
         "meta": client.execute_command("AI.MODELGET", "m"),
+        "script": client.execute_command("AI.SCRIPTGET", "script"),
         "tensors": {
             key: client.execute_command("AI.TENSORGET", key)
             for key in sorted(client.keys())
@@ -39,7 +42,10 @@ def everything(client: redis.Redis) -> dict:
 def runs(client: redis.Redis) -> bool:
     before = client.execute_command("AI.TENSORGET", "y")
     client.execute_command("AI.MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
-    return client.execute_command("AI.TENSORGET", "y") == before
+    script = client.execute_command(
+        "AI.SCRIPTEXECUTE", "script", "add", "INPUTS", 2, "x", "x", "OUTPUTS", 1, "sum"
+    )
+    return script == b"OK" and client.execute_command("AI.TENSORGET", "y") == before
 
 
 DEBUG = {"enable-debug-command": "yes"}
@@ -96,11 +102,20 @@ def test_a_replica_gets_results_and_never_runs_a_model(start_server, wait_until)
             send(client, "AI.MODELRUN old INPUTS x OUTPUTS r")
             send(client, "AI.DAGRUN LOAD 1 x PERSIST 1 s |> AI.MODELRUN old INPUTS x OUTPUTS s")
             client.execute_command("AI.MODELDEL", "scalar")
+            client.execute_command("AI.SCRIPTSTORE", "calls", "CPU", *scripts.REDIS_ARGUMENTS)
+            for count in (2, 3):  # on a worker, then in a script
+                increment = ["AI.SCRIPTEXECUTE", "calls", "increment", "KEYS", 1, "n", "ARGS", 1, count]
+                client.execute_command(*increment)
+            names = ", ".join(f"'{argument}'" for argument in increment)
+            client.eval(f"redis.call('SET', 'n2', 1) return redis.call({names})", 0)
+            client.execute_command("AI.SCRIPTSTORE", "gone", "CPU", *scripts.arguments())
+            client.execute_command("AI.SCRIPTDEL", "gone")
             assert client.wait(1, 10_000) == 1
             assert everything(replica) == everything(client)
             assert replica.execute_command("AI.INFO", "m")[15] == 0  # calls
+            assert replica.get("n") == b"8"
             statistics = replica.info("commandstats")
-            runs_models = ("modelexecute", "modelrun", "dagexecute", "dagrun")
+            runs_models = ("modelexecute", "modelrun", "dagexecute", "dagrun", "scriptexecute")
             assert not any(word in name for name in statistics for word in runs_models)
             # A replica serves what only reads.
             read = "AI.DAGEXECUTE_RO LOAD 1 x |> " + early("x", "o") + " |> AI.TENSORGET o VALUES"
@@ -110,7 +125,7 @@ def test_a_replica_gets_results_and_never_runs_a_model(start_server, wait_until)
 def test_dump_restore_and_copy(redis_client):
     fill(redis_client)
     tensors = ("y", "empty", "strings", "no dimensions")
-    for key in ("m", *tensors):
+    for key in ("m", "script", *tensors):
         redis_client.restore(f"{key}:restored", 0, redis_client.dump(key))
         redis_client.copy(key, f"{key}:copied")
     for key in tensors:
@@ -120,6 +135,12 @@ def test_dump_restore_and_copy(redis_client):
     model = redis_client.execute_command("AI.MODELGET", "m")
     assert redis_client.execute_command("AI.MODELGET", "m:restored") == model
     assert redis_client.execute_command("AI.MODELGET", "m:copied") == model
+    script = redis_client.execute_command("AI.SCRIPTGET", "script")
+    assert redis_client.execute_command("AI.SCRIPTGET", "script:restored") == script
+    assert redis_client.execute_command("AI.SCRIPTGET", "script:copied") == script
+    for key in ("script:restored", "script:copied"):
+        redis_client.execute_command("AI.SCRIPTEXECUTE", key, "add", "INPUTS", 2, "x", "x", "OUTPUTS", 1, "y")
+        assert redis_client.execute_command("AI.INFO", key)[15] == 1
     redis_client.delete("m", "m:restored")
     redis_client.execute_command("AI.MODELEXECUTE", "m:copied", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
     assert redis_client.execute_command("AI.INFO", "m:copied")[15] == 1  # a copy counts its own runs
@@ -132,8 +153,9 @@ def test_forged_payloads_fail_cleanly(start_server):
         client.execute_command("AI.TENSORSET", "t", "FLOAT", 2, 3, "VALUES", *range(6))
         client.execute_command("AI.TENSORSET", "s", "STRING", 3, "VALUES", "a", "longer", "text")
         client.execute_command("AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB", models.blob(models.Double()))
+        client.execute_command("AI.SCRIPTSTORE", "script", "CPU", *scripts.arguments())
         refused = 0
-        for key in ("t", "s", "m"):
+        for key in ("t", "s", "m", "script"):
             payload = client.dump(key)
             # The first byte is the type, the next nine our type's name; the last ten version and checksum.
             positions = range(10, min(len(payload) - 10, 80))
@@ -166,3 +188,17 @@ def test_memory_usage_sees_data_and_parameters(redis_client):
     assert redis_client.info("memory")["used_memory"] - before >= 400_000
     redis_client.delete("t", "u")
     assert redis_client.info("memory")["used_memory"] - before < 100_000
+
+
+def test_a_script_that_does_not_compile_any_more_is_kept_and_says_why(start_server):
+    server = start_server(config=DEBUG)
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", 1)
+        client.execute_command(
+            "AI.SCRIPTSTORE", "script", "CPU", *scripts.arguments("def f(x):\n    return x\n", [])
+        )
+        client.restore("script", 0, client.dump("script").replace(b"return x", b"return y"), replace=True)
+        assert client.execute_command("AI.SCRIPTGET", "script", "SOURCE") == b"def f(x):\n    return y\n"
+        with pytest.raises(redis.ResponseError, match="^the script cannot be compiled: .*undefined value y"):
+            client.execute_command("AI.SCRIPTEXECUTE", "script", "f", "KEYS", 0)
+        assert client.memory_usage("script") > 100

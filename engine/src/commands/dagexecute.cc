@@ -10,6 +10,8 @@
 #include "commands/handlers.h"
 #include "commands/keyspace.h"
 #include "commands/model_syntax.h"
+#include "commands/script_host.h"
+#include "commands/script_syntax.h"
 #include "commands/tensor_syntax.h"
 #include "persist/types.h"
 #include "redis/reply.h"
@@ -24,6 +26,11 @@ struct Header {
   Names persist;
   RedisModuleString* routing = nullptr;
   std::optional<int64_t> timeout_ms;
+
+  RedisModuleString* any_key() const {
+    if (routing) return routing;
+    return load.empty() ? persist.front() : load.front();
+  }
 };
 
 // `n key…` after LOAD or PERSIST.
@@ -82,12 +89,13 @@ redis::Args NextOp(redis::Args& args) {
   return redis::Args(args.Take(count));
 }
 
+Error TimeoutInOp() { return {"TIMEOUT is for the whole DAG, before the first |>, not for one operation"}; }
+
 std::optional<Error> AddModelOp(RedisModuleCtx* ctx, Graph& graph, redis::Args args, const DagForm& form) {
   const auto call = form.deprecated ? ParseModelRun(args) : ParseModelCall(args);
   if (!call) return call.error();
-  if (call->timeout_ms)
-    return Error{"TIMEOUT is for the whole DAG, before the first |>, not for one operation"};
-  auto model = ReadUndeclaredModel(ctx, call->model);
+  if (call->timeout_ms) return TimeoutInOp();
+  auto model = ReadUndeclaredModel(ctx, redis::Caller::Of(ctx), call->model);
   if (!model) return model.error();
   return graph.AddModel(std::move(*model), Views(call->inputs), Views(call->outputs));
 }
@@ -108,11 +116,28 @@ Error NotInDag(std::string_view name, const DagForm& form) {
   return Error{"Unsupported command within DAG"};
 }
 
-std::optional<Error> AddOp(RedisModuleCtx* ctx, Graph& graph, redis::Args op, const DagForm& form) {
+std::optional<Error> AddScriptOp(RedisModuleCtx* ctx, Graph& graph, const Header& header, redis::Args args) {
+  const auto command = ParseScriptCommand(args);
+  if (!command) return command.error();
+  if (command->timeout_ms) return TimeoutInOp();
+  auto caller = redis::Caller::Of(ctx);
+  auto script = ReadUndeclaredScript(ctx, caller, command->script);
+  if (!script) return script.error();
+  return graph.AddScript(
+      {std::move(*script), command->call(), MakeScriptHost(std::move(caller), header.any_key())},
+      Views(command->inputs.value_or(Names{})), Views(command->outputs.value_or(Names{})));
+}
+
+std::optional<Error> AddOp(RedisModuleCtx* ctx, Graph& graph, const Header& header, redis::Args op,
+                           const DagForm& form) {
   if (op.empty()) return Error{"DAG is empty"};
   const std::string_view name = op.Next();
   if (EqualsIgnoreCase(name, form.deprecated ? "AI.MODELRUN" : "AI.MODELEXECUTE"))
     return AddModelOp(ctx, graph, op, form);
+  if (!form.deprecated && EqualsIgnoreCase(name, "AI.SCRIPTEXECUTE")) {
+    if (form.read_only) return Error{"AI.SCRIPTEXECUTE command cannot be specified in a read-only DAG"};
+    return AddScriptOp(ctx, graph, header, op);
+  }
   const bool set = EqualsIgnoreCase(name, "AI.TENSORSET");
   if (!set && !EqualsIgnoreCase(name, "AI.TENSORGET")) return NotInDag(name, form);
   if (op.size() < (set ? 3 : 1)) {
@@ -142,7 +167,7 @@ Result<Graph> BuildGraph(RedisModuleCtx* ctx, const Header& header, redis::Args 
   }
   if (ops.empty()) return Error{"DAG is empty"};
   while (!ops.empty()) {
-    if (auto error = AddOp(ctx, graph, NextOp(ops), form)) return *error;
+    if (auto error = AddOp(ctx, graph, header, NextOp(ops), form)) return *error;
   }
   return graph;
 }

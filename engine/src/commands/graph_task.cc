@@ -7,6 +7,7 @@
 #include "commands/keyspace.h"
 #include "commands/task.h"
 #include "dag/model_run.h"
+#include "dag/work_run.h"
 #include "runtime/devices.h"
 
 namespace redisai::commands {
@@ -36,23 +37,23 @@ class GraphTask final : public Task {
   ReplyFunction reply_;
 };
 
-// A graph whose next model waits in the queue of its device.
+// A graph whose next run waits in the queue of its device.
 class GraphJob final : public Job {
  public:
-  // `run` is that of the client's task, and has a waiting model.
+  // `run` is that of the client's task, and has a waiting operation.
   GraphJob(WaitingClient client, GraphRun& run, std::optional<Clock::time_point> deadline)
       : client_(std::move(client)), run_(run), deadline_(deadline), policy_(PolicyOfWaiting()) {}
 
   WaitingClient& client() { return client_; }
 
   static void Enqueue(std::unique_ptr<GraphJob> job) {
-    Queue& queue = QueueOf(job->model().options().device);
+    Queue& queue = QueueOf(job->op().device());
     queue.Push(std::move(job));
   }
 
   void Run(JobGroup group) noexcept override {
     if (group.size() == 1) {
-      run_.Complete(RunModel(model(), run_.inputs(), output_count()));
+      run_.Complete(RunWork(op(), run_.inputs()));
     } else {
       RunTogether(group);
     }
@@ -71,10 +72,13 @@ class GraphJob final : public Job {
   }
 
  private:
-  const Model& model() const { return *run_.waiting()->model; }
-  size_t output_count() const { return run_.waiting()->outputs.size(); }
+  const RunOp& op() const { return *run_.waiting(); }
+  // Of an operation that may join others.
+  const Model& model() const { return *std::get<Model::Ref>(op().work); }
+  size_t output_count() const { return op().outputs.size(); }
 
   BatchPolicy PolicyOfWaiting() const {
+    if (!std::holds_alternative<Model::Ref>(op().work)) return {};  // scripts run alone
     const ModelOptions& options = model().options();
     if (options.batch_size == 0) return {};
     const auto max_wait = options.min_batch_timeout_ms > 0
@@ -92,7 +96,7 @@ class GraphJob final : public Job {
     }
   }
 
-  // Goes on after a model has run: to the queue again for the next one, or back to the client.
+  // Goes on after an operation has run: to the queue again for the next one, or back to the client.
   static void Continue(std::unique_ptr<GraphJob> job) {
     if (!job->run_.Advance()) {
       job->client_.Done();
@@ -116,7 +120,7 @@ int RunGraphTask(RedisModuleCtx* ctx, Graph graph, std::vector<Kept> kept, Reply
                  std::optional<int64_t> timeout_ms) {
   auto task = std::make_unique<GraphTask>(std::move(graph), std::move(kept), reply);
   GraphRun& run = task->run();
-  // Without a model there are only names and references: a thread would cost more than the work.
+  // Without a run there are only names and references: a thread would cost more than the work.
   if (!MayBlock(ctx) || !run.Advance()) {
     task->Work();
     return task->Finish(ctx);

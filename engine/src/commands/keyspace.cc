@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "persist/arguments.h"
-#include "persist/model_names.h"
 #include "persist/types.h"
+#include "persist/value_names.h"
 
 namespace redisai::commands {
 namespace {
@@ -12,6 +12,7 @@ namespace {
 Error WrongType() { return {"Operation against a key holding the wrong kind of value", "WRONGTYPE"}; }
 
 Error EmptyModelKey() { return {"model key is empty"}; }
+Error EmptyScriptKey() { return {"script key is empty"}; }
 
 // The value under `key`, null where the key is empty.
 Result<void*> ReadValue(RedisModuleCtx* ctx, RedisModuleString* name, RedisModuleType* type) {
@@ -21,17 +22,12 @@ Result<void*> ReadValue(RedisModuleCtx* ctx, RedisModuleString* name, RedisModul
   return key.value();
 }
 
-// Whether the current user may read `key`.
-std::optional<Error> CheckAccess(RedisModuleCtx* ctx, RedisModuleString* key) {
-  RedisModuleString* user_name = redis::GetCurrentUserName(ctx);
-  if (!user_name) return std::nullopt;  // not a user's connection: replication, AOF, the server itself
-  RedisModuleUser* user = redis::GetModuleUserFromUserName(user_name);
-  redis::FreeString(ctx, user_name);
-  // A user deleted while its connection lives.
-  if (!user) return Error{"No permissions to access a key", "NOPERM"};
-  const bool allowed = redis::ACLCheckKeyPermissions(user, key, redis::kAccessKey) == redis::kOk;
-  redis::FreeModuleUser(user);
-  if (allowed) return std::nullopt;
+// Whether the caller may read `key`.
+std::optional<Error> CheckAccess(const redis::Caller& caller, RedisModuleString* key) {
+  if (!caller.user) return std::nullopt;
+  const redis::User user(*caller.user);
+  if (user && redis::ACLCheckKeyPermissions(user.get(), key, redis::kAccessKey) == redis::kOk)
+    return std::nullopt;
   return Error{"No permissions to access a key", "NOPERM"};
 }
 
@@ -57,12 +53,29 @@ Result<Model::Ref> ReadModel(RedisModuleCtx* ctx, RedisModuleString* key) {
   return *static_cast<const Model::Ref*>(*value);
 }
 
-Result<Model::Ref> ReadUndeclaredModel(RedisModuleCtx* ctx, RedisModuleString* key) {
-  if (auto error = CheckAccess(ctx, key)) return *error;
-  if (!persist::TracksModelNames()) return ReadModel(ctx, key);
+Result<Script::Ref> ReadScript(RedisModuleCtx* ctx, RedisModuleString* key) {
+  const auto value = ReadValue(ctx, key, persist::ScriptType());
+  if (!value) return value.error();
+  if (!*value) return EmptyScriptKey();
+  return *static_cast<const Script::Ref*>(*value);
+}
+
+Result<Model::Ref> ReadUndeclaredModel(RedisModuleCtx* ctx, const redis::Caller& caller,
+                                       RedisModuleString* key) {
+  if (auto error = CheckAccess(caller, key)) return *error;
+  if (!persist::TracksValueNames()) return ReadModel(ctx, key);
   auto model = persist::FindModel(redis::View(key));
   if (!model) return EmptyModelKey();
   return model;
+}
+
+Result<Script::Ref> ReadUndeclaredScript(RedisModuleCtx* ctx, const redis::Caller& caller,
+                                         RedisModuleString* key) {
+  if (auto error = CheckAccess(caller, key)) return *error;
+  if (!persist::TracksValueNames()) return ReadScript(ctx, key);
+  auto script = persist::FindScript(redis::View(key));
+  if (!script) return EmptyScriptKey();
+  return script;
 }
 
 std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* name, RedisModuleType* type) {
@@ -80,6 +93,18 @@ void WriteModel(RedisModuleCtx* ctx, RedisModuleString* key, const Model::Ref& m
   persist::ReplicateModel(ctx, key, *model);
   Write(ctx, key, persist::ModelType(), std::make_unique<Model::Ref>(model).release(), "ai.modelstore");
   persist::RememberModel(redis::View(key), model);  // after the write, which forgets what was there
+}
+
+void WriteScript(RedisModuleCtx* ctx, RedisModuleString* key, const Script::Ref& script) {
+  persist::ReplicateScript(ctx, key, *script);
+  Write(ctx, key, persist::ScriptType(), std::make_unique<Script::Ref>(script).release(), "ai.scriptstore");
+  persist::RememberScript(redis::View(key), script);  // after the write, which forgets what was there
+}
+
+void DeleteValue(RedisModuleCtx* ctx, RedisModuleString* key, const char* command, const char* event) {
+  redis::Key(ctx, key, redis::kWrite).Delete();
+  redis::Replicate(ctx, command, "s", key);
+  redis::NotifyKeyspaceEvent(ctx, redis::kNotifyModule, event, key);
 }
 
 std::optional<Error> WriteTensors(RedisModuleCtx* ctx, std::span<NamedTensor> tensors) {

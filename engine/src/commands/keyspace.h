@@ -8,18 +8,24 @@
 
 #include "base/result.h"
 #include "redis/api.h"
+#include "redis/caller.h"
 #include "redis/handles.h"
 #include "values/model.h"
+#include "values/script.h"
 #include "values/tensor.h"
 
 namespace redisai::commands {
 
 Result<TensorRef> ReadTensor(RedisModuleCtx* ctx, RedisModuleString* key);
 Result<Model::Ref> ReadModel(RedisModuleCtx* ctx, RedisModuleString* key);
+Result<Script::Ref> ReadScript(RedisModuleCtx* ctx, RedisModuleString* key);
 
-// A model of any slot of this shard, for a command that did not declare its key. The server therefore did not
-// check the user's right to read it; this does.
-Result<Model::Ref> ReadUndeclaredModel(RedisModuleCtx* ctx, RedisModuleString* key);
+// A value of any slot of this shard, for a command that did not declare its key. The server therefore did not
+// check the user's right to read it; this does, for the caller.
+Result<Model::Ref> ReadUndeclaredModel(RedisModuleCtx* ctx, const redis::Caller& caller,
+                                       RedisModuleString* key);
+Result<Script::Ref> ReadUndeclaredScript(RedisModuleCtx* ctx, const redis::Caller& caller,
+                                         RedisModuleString* key);
 
 // Whether `key` is free or holds a value of `type` already.
 std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* key, RedisModuleType* type);
@@ -28,6 +34,11 @@ std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* key, 
 // checked.
 void WriteTensor(RedisModuleCtx* ctx, RedisModuleString* key, TensorRef tensor);
 void WriteModel(RedisModuleCtx* ctx, RedisModuleString* key, const Model::Ref& model);
+void WriteScript(RedisModuleCtx* ctx, RedisModuleString* key, const Script::Ref& script);
+
+// Deletes the key as `command`, such as AI.MODELDEL, which is what replicas and the AOF get. The key has been
+// checked.
+void DeleteValue(RedisModuleCtx* ctx, RedisModuleString* key, const char* command, const char* event);
 
 // All of the tensors or, when one of the keys holds another type, none.
 using NamedTensor = std::pair<redis::String, TensorRef>;

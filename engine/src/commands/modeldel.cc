@@ -11,9 +11,7 @@ int ModelDel(RedisModuleCtx* ctx, redis::Args args) {
   if (!args.empty()) return redis::WrongArity(ctx);
   const auto model = ReadModel(ctx, key);
   if (!model) return redis::ReplyError(ctx, model.error());
-  redis::Key(ctx, key, redis::kWrite).Delete();
-  redis::Replicate(ctx, "AI.MODELDEL", "s", key);
-  redis::NotifyKeyspaceEvent(ctx, redis::kNotifyModule, "ai.modeldel", key);
+  DeleteValue(ctx, key, "AI.MODELDEL", "ai.modeldel");
   return redis::ReplyOk(ctx);
 }
 

@@ -4,10 +4,9 @@
 
 #include <utility>
 
-#include "commands/graph_task.h"
+#include "commands/execute.h"
 #include "commands/handlers.h"
 #include "commands/keyspace.h"
-#include "persist/types.h"
 #include "redis/reply.h"
 
 namespace redisai::commands {
@@ -27,35 +26,14 @@ int ReportKeys(RedisModuleCtx* ctx, redis::Args args) {
   return redis::kOk;
 }
 
-int ReplyStatus(RedisModuleCtx* ctx, const GraphRun& run, const std::optional<Error>& written) {
-  if (const Error* error = run.first_error()) return redis::ReplyError(ctx, *error);
-  if (written) return redis::ReplyError(ctx, *written);
-  return redis::ReplyOk(ctx);
-}
-
-struct Prepared {
-  Graph graph;
-  std::vector<Kept> kept;
-};
-
 Result<Prepared> Prepare(RedisModuleCtx* ctx, const ModelCall& call) {
   auto model = ReadModel(ctx, call.model);
   if (!model) return model.error();
   Prepared prepared;
-  for (RedisModuleString* key : call.inputs) {
-    auto tensor = ReadTensor(ctx, key);
-    if (!tensor) return tensor.error();
-    prepared.graph.Load(redis::View(key), std::move(*tensor));
-  }
-  for (RedisModuleString* key : call.outputs) {
-    if (auto error = CheckWritable(ctx, key, persist::TensorType())) return *error;
-  }
+  if (auto error = LoadInputs(ctx, prepared.graph, call.inputs)) return *error;
   if (auto error = prepared.graph.AddModel(std::move(*model), Views(call.inputs), Views(call.outputs)))
     return *error;
-  const auto& outputs = std::get<ModelOp>(prepared.graph.ops().back()).outputs;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    prepared.kept.push_back({redis::String::Hold(ctx, call.outputs[i]), outputs[i]});
-  }
+  if (auto error = KeepOutputs(ctx, prepared, call.outputs)) return *error;
   return prepared;
 }
 
@@ -64,8 +42,7 @@ Result<Prepared> Prepare(RedisModuleCtx* ctx, const ModelCall& call) {
 int RunModelCall(RedisModuleCtx* ctx, const ModelCall& call) {
   auto prepared = Prepare(ctx, call);
   if (!prepared) return redis::ReplyError(ctx, prepared.error());
-  return RunGraphTask(ctx, std::move(prepared->graph), std::move(prepared->kept), ReplyStatus,
-                      call.timeout_ms);
+  return Execute(ctx, std::move(*prepared), call.timeout_ms);
 }
 
 int ModelExecute(RedisModuleCtx* ctx, redis::Args args) {

@@ -2,7 +2,14 @@
 
 #include <utility>
 
+#include "base/text.h"
+
 namespace redisai {
+
+const Device& RunOp::device() const {
+  if (const auto* model = std::get_if<Model::Ref>(&work)) return (*model)->options().device;
+  return std::get<ScriptWork>(work).script->options().device;
+}
 
 Slot Graph::Assign(std::string_view name) {
   const Slot slot = tensors_.size();
@@ -42,13 +49,28 @@ std::optional<Error> Graph::AddModel(Model::Ref model, std::span<const std::stri
       return Error{"Number of keys given as OUTPUTS here does not match model definition"};
     }
   }
-  ModelOp op{std::move(model), {}, {}};
+  return AddRun(std::move(model), inputs, outputs);
+}
+
+std::optional<Error> Graph::AddScript(ScriptWork work, std::span<const std::string_view> inputs,
+                                      std::span<const std::string_view> outputs) {
+  const auto& program = work.script->program();
+  if (program && !(*program)->Has(work.call.function)) {
+    return Error{"Function " + OneLine(work.call.function) + " does not exist in the given script."};
+  }
+  return AddRun(std::move(work), inputs, outputs);
+}
+
+std::optional<Error> Graph::AddRun(std::variant<Model::Ref, ScriptWork> work,
+                                   std::span<const std::string_view> inputs,
+                                   std::span<const std::string_view> outputs) {
+  RunOp op{std::move(work), {}, {}};
   for (const auto name : inputs) {
     const auto slot = Find(name);
     if (!slot) return Error{"INPUT key cannot be found in DAG"};
     op.inputs.push_back(*slot);
   }
-  // After the inputs: a model may read a name and assign it anew.
+  // After the inputs: an operation may read a name and assign it anew.
   for (const auto name : outputs) op.outputs.push_back(Assign(name));
   ops_.push_back(std::move(op));
   return std::nullopt;

@@ -4,6 +4,7 @@
 // again takes a new slot, so that operations before it keep theirs.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "base/result.h"
 #include "values/model.h"
+#include "values/script.h"
 #include "values/tensor.h"
 
 namespace redisai {
@@ -35,12 +37,21 @@ struct GetOp {
   Slot slot;
   TensorFormat format;
 };
-struct ModelOp {
-  Model::Ref model;
+// One call of a script's function, and the server it speaks to.
+struct ScriptWork {
+  Script::Ref script;
+  ScriptCall call;
+  std::unique_ptr<ScriptHost> host;
+};
+// Work for a device: a run of a model or a call of a script.
+struct RunOp {
+  std::variant<Model::Ref, ScriptWork> work;
   std::vector<Slot> inputs;
   std::vector<Slot> outputs;
+
+  const Device& device() const;
 };
-using Op = std::variant<SetOp, GetOp, ModelOp>;
+using Op = std::variant<SetOp, GetOp, RunOp>;
 
 class Graph {
  public:
@@ -53,6 +64,10 @@ class Graph {
   [[nodiscard]] std::optional<Error> AddModel(Model::Ref model, std::span<const std::string_view> inputs,
                                               std::span<const std::string_view> outputs);
 
+  // The function must exist in the script.
+  [[nodiscard]] std::optional<Error> AddScript(ScriptWork work, std::span<const std::string_view> inputs,
+                                               std::span<const std::string_view> outputs);
+
   // The last version of `name`, or nothing.
   std::optional<Slot> Find(std::string_view name) const;
 
@@ -62,6 +77,9 @@ class Graph {
 
  private:
   Slot Assign(std::string_view name);
+  std::optional<Error> AddRun(std::variant<Model::Ref, ScriptWork> work,
+                              std::span<const std::string_view> inputs,
+                              std::span<const std::string_view> outputs);
 
   std::vector<Op> ops_;
   std::vector<TensorRef> tensors_;

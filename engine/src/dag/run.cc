@@ -2,17 +2,17 @@
 
 #include <utility>
 
-#include "dag/model_run.h"
+#include "dag/work_run.h"
 
 namespace redisai {
 
-const ModelOp* GraphRun::Advance() {
+const RunOp* GraphRun::Advance() {
   while (outcomes_.size() < graph_.ops().size()) {
     const Op& op = graph_.ops()[outcomes_.size()];
-    if (const auto* model_op = std::get_if<ModelOp>(&op)) {
-      if (auto inputs = FindInputs(*model_op)) {
+    if (const auto* run_op = std::get_if<RunOp>(&op)) {
+      if (auto inputs = FindInputs(*run_op)) {
         inputs_ = std::move(*inputs);
-        return waiting_ = model_op;
+        return waiting_ = run_op;
       }
       outcomes_.emplace_back(NotAvailable{});
     } else if (const auto* set = std::get_if<SetOp>(&op)) {
@@ -38,7 +38,7 @@ void GraphRun::Complete(Result<std::vector<TensorRef>> outputs) {
 }
 
 void GraphRun::Finish() {
-  while (const ModelOp* op = Advance()) Complete(RunModel(*op->model, inputs_, op->outputs.size()));
+  while (const RunOp* op = Advance()) Complete(RunWork(*op, inputs_));
 }
 
 const Error* GraphRun::first_error() const {
@@ -48,7 +48,7 @@ const Error* GraphRun::first_error() const {
   return nullptr;
 }
 
-std::optional<std::vector<TensorRef>> GraphRun::FindInputs(const ModelOp& op) const {
+std::optional<std::vector<TensorRef>> GraphRun::FindInputs(const RunOp& op) const {
   std::vector<TensorRef> inputs;
   inputs.reserve(op.inputs.size());
   for (const Slot slot : op.inputs) {

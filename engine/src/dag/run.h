@@ -1,8 +1,8 @@
 // One run of a graph, driven from operation to operation, so that whoever drives it may choose the thread of
-// each model and may join the model runs of several graphs.
+// each run and may join the model runs of several graphs.
 //
 // Threads: one at a time, whichever drives it; nothing here is shared but immutable values and the counters
-// of models.
+// of models and scripts.
 #pragma once
 
 #include <optional>
@@ -24,11 +24,11 @@ class GraphRun {
  public:
   explicit GraphRun(Graph graph) : graph_(std::move(graph)), tensors_(graph_.tensors()) {}
 
-  // Does what takes no time, names and references, up to the next model that has its inputs. That operation
+  // Does what takes no time, names and references, up to the next run that has its inputs. That operation
   // then waits for Complete; null when the graph has ended.
-  const ModelOp* Advance();
+  const RunOp* Advance();
   // What Advance returned last.
-  const ModelOp* waiting() const { return waiting_; }
+  const RunOp* waiting() const { return waiting_; }
   // The inputs of the waiting operation.
   const std::vector<TensorRef>& inputs() const { return inputs_; }
   // Gives the waiting operation its outputs, as many as it names, or the error that it answers with.
@@ -44,12 +44,12 @@ class GraphRun {
   const Error* first_error() const;
 
  private:
-  std::optional<std::vector<TensorRef>> FindInputs(const ModelOp& op) const;
+  std::optional<std::vector<TensorRef>> FindInputs(const RunOp& op) const;
 
   const Graph graph_;
   std::vector<TensorRef> tensors_;  // by slot
   std::vector<Outcome> outcomes_;
-  const ModelOp* waiting_ = nullptr;
+  const RunOp* waiting_ = nullptr;
   std::vector<TensorRef> inputs_;
 };
 

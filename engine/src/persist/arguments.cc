@@ -36,6 +36,21 @@ std::vector<redis::String> ModelArguments(const Model& model) {
   return arguments;
 }
 
+std::vector<redis::String> ScriptArguments(const Script& script) {
+  const ScriptOptions& options = script.options();
+  std::vector<redis::String> arguments;
+  const auto add = [&arguments](std::string_view word, std::string_view value) {
+    arguments.emplace_back(word);
+    arguments.emplace_back(value);
+  };
+  arguments.emplace_back(options.device.name());
+  if (!options.tag.empty()) add("TAG", options.tag);
+  add("ENTRY_POINTS", std::to_string(options.entry_points.size()));
+  for (const std::string& name : options.entry_points) arguments.emplace_back(name);
+  add("SOURCE", script.source()->view());
+  return arguments;
+}
+
 void ReplicateTensor(RedisModuleCtx* ctx, RedisModuleString* key, const Tensor& tensor) {
   const auto strings = DimArguments(tensor);
   auto dims = redis::Pointers(strings);
@@ -47,6 +62,12 @@ void ReplicateModel(RedisModuleCtx* ctx, RedisModuleString* key, const Model& mo
   const auto strings = ModelArguments(model);
   auto arguments = redis::Pointers(strings);
   redis::Replicate(ctx, "AI.MODELSTORE", "sv", key, arguments.data(), arguments.size());
+}
+
+void ReplicateScript(RedisModuleCtx* ctx, RedisModuleString* key, const Script& script) {
+  const auto strings = ScriptArguments(script);
+  auto arguments = redis::Pointers(strings);
+  redis::Replicate(ctx, "AI.SCRIPTSTORE", "sv", key, arguments.data(), arguments.size());
 }
 
 }  // namespace redisai::persist

@@ -7,6 +7,7 @@
 #include "redis/api.h"
 #include "redis/handles.h"
 #include "values/model.h"
+#include "values/script.h"
 #include "values/tensor.h"
 
 namespace redisai::persist {
@@ -21,8 +22,11 @@ std::vector<std::string_view> Chunks(std::string_view blob, size_t chunk_bytes =
 std::vector<redis::String> DimArguments(const Tensor& tensor);
 // All that follows the key in AI.MODELSTORE.
 std::vector<redis::String> ModelArguments(const Model& model);
+// All that follows the key in AI.SCRIPTSTORE.
+std::vector<redis::String> ScriptArguments(const Script& script);
 
 void ReplicateTensor(RedisModuleCtx* ctx, RedisModuleString* key, const Tensor& tensor);
 void ReplicateModel(RedisModuleCtx* ctx, RedisModuleString* key, const Model& model);
+void ReplicateScript(RedisModuleCtx* ctx, RedisModuleString* key, const Script& script);
 
 }  // namespace redisai::persist

@@ -8,8 +8,8 @@
 
 #include "persist/arguments.h"
 #include "persist/load_value.h"
-#include "persist/model_names.h"
 #include "persist/types.h"
+#include "persist/value_names.h"
 #include "redis/guard.h"
 #include "redis/rdb.h"
 #include "torch/engine.h"

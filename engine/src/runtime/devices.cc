@@ -13,6 +13,13 @@ namespace {
 
 RuntimeOptions runtime_options;
 
+thread_local bool on_worker = false;
+
+void SetupWorker() {
+  on_worker = true;
+  torch_backend::SetupThread();
+}
+
 std::mutex queues_mutex;  // guards the map alone; queues have locks of their own and are never removed
 
 // Never destroyed: at exit the workers have been joined by StopQueues, or must not be waited for.
@@ -41,11 +48,12 @@ Queue& QueueOf(const Device& device) {
   const std::lock_guard lock(queues_mutex);
   auto& queue = Queues()[device.name()];
   if (!queue) {
-    queue =
-        std::make_unique<Queue>(device.name(), runtime_options.threads_per_queue, torch_backend::SetupThread);
+    queue = std::make_unique<Queue>(device.name(), runtime_options.threads_per_queue, SetupWorker);
   }
   return *queue;
 }
+
+bool OnWorker() { return on_worker; }
 
 std::unique_ptr<Job> TakeBack(uint64_t job_id) {
   for (Queue* queue : AllQueues()) {

@@ -1,0 +1,131 @@
+// AI_SCRIPT. RDB, version 1: device, tag, number of entry points, each entry point, source.
+//
+// Threads: as for models. A script is compiled while the RDB is read.
+
+#include "persist/arguments.h"
+#include "persist/load_value.h"
+#include "persist/types.h"
+#include "persist/value_names.h"
+#include "redis/guard.h"
+#include "redis/rdb.h"
+#include "torch/engine.h"
+#include "values/script.h"
+
+namespace redisai::persist {
+namespace {
+
+// As for models: graphs are freed on the server's background thread.
+constexpr size_t kFreeEffort = 1000;
+// More than any source names; keeps a forged number from asking for more reads than this.
+constexpr uint64_t kMaxEntryPoints = 1 << 16;
+
+RedisModuleType* script_type = nullptr;
+
+const Script& Of(const void* value) { return **static_cast<const Script::Ref*>(value); }
+
+Result<Script::Ref> Read(RedisModuleIO* io) {
+  redis::RdbReader rdb(io);
+  const Error damaged{"the script is damaged"};
+  const auto device_name = rdb.String();
+  const auto tag = rdb.String();
+  const auto entry_point_count = rdb.Number(kMaxEntryPoints);
+  if (!entry_point_count) return damaged;
+  const auto device = Device::Parse(device_name->view());
+  if (!device) return damaged;
+  ScriptOptions options{*device, std::string(tag->view()), {}};
+  for (uint64_t i = 0; i < *entry_point_count; ++i) {
+    const auto name = rdb.String();
+    if (!name) return damaged;
+    options.entry_points.emplace_back(name->view());
+  }
+  const auto text = rdb.String();
+  if (!text) return damaged;
+  const std::string_view chunk = text->view();
+  const auto source = Blob::Join({&chunk, 1});
+  if (!source) return source.error();
+  auto program = torch_backend::Compile((*source)->view(), options);
+  if (!program) {
+    redis::LogIOError(io, "warning", "a script is kept but cannot run here: %s",
+                      program.error().text.c_str());
+  }
+  return Script::Ref(std::make_shared<Script>(std::move(options), *source, std::move(program)));
+}
+
+void* Load(RedisModuleIO* io, int version) noexcept {
+  return LoadValue(io, version, "script", Read, [io](const Script::Ref& script) {
+    if (const auto* key = redis::GetKeyNameFromIO(io)) RememberScript(redis::View(key), script);
+    return std::make_unique<Script::Ref>(script).release();
+  });
+}
+
+void SaveText(RedisModuleIO* io, std::string_view text) {
+  redis::SaveStringBuffer(io, text.data(), text.size());
+}
+
+void Save(RedisModuleIO* io, void* value) noexcept {
+  const Script& script = Of(value);
+  const ScriptOptions& options = script.options();
+  SaveText(io, options.device.name());
+  SaveText(io, options.tag);
+  redis::SaveUnsigned(io, options.entry_points.size());
+  for (const std::string& name : options.entry_points) SaveText(io, name);
+  SaveText(io, script.source()->view());
+}
+
+void Rewrite(RedisModuleIO* io, RedisModuleString* key, void* value) noexcept {
+  const auto strings = ScriptArguments(Of(value));
+  auto arguments = redis::Pointers(strings);
+  redis::EmitAOF(io, "AI.SCRIPTSTORE", "sv", key, arguments.data(), arguments.size());
+}
+
+void Digest(RedisModuleDigest* digest, void* value) noexcept {
+  const Script& script = Of(value);
+  const auto add = [digest](std::string_view text) {
+    redis::DigestAddStringBuffer(digest, text.data(), text.size());
+  };
+  add(script.options().device.name());
+  add(script.options().tag);
+  redis::DigestAddLongLong(digest, static_cast<long long>(script.options().entry_points.size()));
+  for (const std::string& name : script.options().entry_points) add(name);
+  add(script.source()->view());
+  redis::DigestEndSequence(digest);
+}
+
+// The compiled graphs are not counted: libtorch does not say what they cost.
+size_t MemoryUsage(const void* value) noexcept { return sizeof(Script) + Of(value).source()->memory_bytes(); }
+
+size_t FreeEffort(RedisModuleString*, const void*) noexcept { return kFreeEffort; }
+
+// The copy runs the same program and counts its own runs.
+void* Copy(RedisModuleString*, RedisModuleString* to, const void* value) noexcept {
+  return redis::Guarded<void*>(nullptr, [&]() -> void* {
+    const Script& script = Of(value);
+    const Script::Ref copy = std::make_shared<Script>(script.options(), script.source(), script.program());
+    RememberScript(redis::View(to), copy);
+    return std::make_unique<Script::Ref>(copy).release();
+  });
+}
+
+void Unlink(RedisModuleString* key, const void*) noexcept { ForgetScript(redis::View(key)); }
+
+void FreeValue(void* value) noexcept { delete static_cast<Script::Ref*>(value); }
+
+}  // namespace
+
+RedisModuleType* ScriptType() { return script_type; }
+
+bool RegisterScriptType(RedisModuleCtx* ctx) {
+  redis::TypeMethods methods{.rdb_load = Load,
+                             .rdb_save = Save,
+                             .aof_rewrite = Rewrite,
+                             .mem_usage = MemoryUsage,
+                             .digest = Digest,
+                             .free = FreeValue,
+                             .free_effort = FreeEffort,
+                             .unlink = Unlink,
+                             .copy = Copy};
+  script_type = redis::CreateDataType(ctx, "AI_SCRIPT", kEncodingVersion, &methods);
+  return script_type != nullptr;
+}
+
+}  // namespace redisai::persist
