@@ -112,6 +112,13 @@ def fill(tensors: List[Tensor], keys: List[str], args: List[str]):
     for i in range(1000):
         redis.execute("SETRANGE", keys[0] + str(i), 1000000, "x")
 
+def wait_for(tensors: List[Tensor], keys: List[str], args: List[str]):
+    for _ in range(100000):
+        if isinstance(redis.execute("GET", keys[0]), str):
+            return tensors[0]
+    assert False, "nobody has set the key"
+    return tensors[0]
+
 def call_itself(tensors: List[Tensor], keys: List[str], args: List[str]):
     redis.execute("INCR", keys[0])
     redis.execute("AI.SCRIPTEXECUTE", "s", "call_itself", "KEYS", 1, keys[0])
@@ -129,6 +136,7 @@ REDIS_ENTRY_POINTS = [
     "run_model",
     "count_then_work",
     "fill",
+    "wait_for",
     "call_itself",
 ]
 

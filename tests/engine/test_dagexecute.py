@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import redis
 
-from tests.engine import models
+from tests.engine import models, scripts
 
 ROUTING = ["ROUTING", "{tag}"]
 SET_X = ["|>", "AI.TENSORSET", "x", "FLOAT", 2, "VALUES", 1, 2]
@@ -40,6 +42,75 @@ def test_load_takes_keys_in(dag, ai, store):
     ai("TENSORSET", "b", "FLOAT", 1, "VALUES", 4)
     both = ["|>", "AI.MODELEXECUTE", "m", "INPUTS", 2, "a", "b", "OUTPUTS", 2, "sum", "product"]
     assert dag("LOAD", 2, "a", "b", *both, "|>", "AI.TENSORGET", "product", "VALUES") == [b"OK", [b"12"]]
+
+
+@pytest.fixture
+def two_devices(ai):
+    """`s0` and `s1` are scripts.REDIS, each on a device of its own."""
+    for number in (0, 1):
+        ai("SCRIPTSTORE", f"s{number}", f"CPU:{number}", *scripts.REDIS_ARGUMENTS)
+
+
+def call(script, function, source, target, *arguments):
+    lists = ["KEYS", 1, "key", "INPUTS", 1, source, "ARGS", len(arguments), *arguments]
+    return ["|>", "AI.SCRIPTEXECUTE", script, function, *lists, "OUTPUTS", 1, target]
+
+
+def test_branches_on_several_devices_run_at_the_same_time(ai, two_devices):
+    # The first ends only when the second has run; its own branch goes on after it.
+    reply = ai(
+        *("DAGEXECUTE", *ROUTING, *SET_X, *call("s0", "wait_for", "x", "y")),
+        *call("s1", "set_and_get", "x", "z", 7),
+        *call("s0", "wait_for", "y", "y"),
+        *("|>", "AI.TENSORGET", "y", "VALUES", "|>", "AI.TENSORGET", "z", "VALUES"),
+    )
+    assert reply == [*[b"OK"] * 4, [b"1", b"2"], [7]]
+
+
+def test_a_branch_waits_for_what_another_device_makes(ai, two_devices):
+    # In the order of the devices alone the second would find nothing to add one to.
+    ai("SCRIPTSTORE", "work", "CPU:0", *scripts.arguments())
+    ai("TENSORSET", "rounds", "FLOAT", 1, "VALUES", 1)
+    slow = ["|>", "AI.SCRIPTEXECUTE", "work", "slow", "INPUTS", 1, "rounds", "ARGS", 1, 50, "OUTPUTS", 1, "a"]
+    reply = ai(
+        *("DAGEXECUTE", "LOAD", 1, "rounds", *slow, *call("s1", "wait_for", "a", "b")),
+        *("|>", "AI.SCRIPTEXECUTE", "s0", "set_and_get", "KEYS", 1, "key", "ARGS", 1, 1, "OUTPUTS", 1, "c"),
+        *("|>", "AI.TENSORGET", "b", "VALUES"),
+    )
+    assert reply == [b"OK", b"OK", b"OK", [b"1"]]
+
+
+def test_a_failure_on_one_device_stops_only_what_needs_it(ai, two_devices):
+    reply = ai(
+        *("DAGEXECUTE", *ROUTING, *SET_X, *call("s0", "call", "x", "a", "NOSUCH")),
+        *call("s1", "wait_for", "a", "b"),
+        *call("s1", "set_and_get", "x", "c", 5),
+        *call("s0", "wait_for", "b", "d"),
+        *("|>", "AI.TENSORGET", "c", "VALUES", "|>", "AI.TENSORGET", "d", "VALUES"),
+    )
+    assert "unknown command" in str(reply[1])
+    assert reply[2:] == [b"NA", b"OK", b"NA", [5], b"NA"]
+
+
+def test_a_dag_timed_out_on_one_device_ends_when_it_runs_on_no_other(
+    ai, two_devices, redis_client, wait_until
+):
+    def is_waiting(count):
+        return lambda: redis_client.info("ai_queues").get("ai_queue_CPU_0_waiting") == count
+
+    with ThreadPoolExecutor() as pool:
+        ai("TENSORSET", "x", "FLOAT", 1)
+        busy = pool.submit(ai, "SCRIPTEXECUTE", "s0", "wait_for", "KEYS", 1, "busy", "INPUTS", 1, "x")
+        wait_until(lambda: redis_client.info("clients")["blocked_clients"] == 1)
+        both = [*call("s0", "set_and_get", "x", "y", 1), *call("s1", "wait_for", "x", "z")]
+        late = pool.submit(ai, "DAGEXECUTE", *ROUTING, "TIMEOUT", 300, *SET_X, *both)
+        wait_until(is_waiting(1))
+        wait_until(is_waiting(0))
+        assert not late.done()
+        redis_client.set("key", 1)
+        assert late.result() == b"TIMEDOUT"
+        redis_client.set("busy", 1)
+        assert busy.result() == b"OK"
 
 
 def test_persist_keeps_the_last_version(ai, store):

@@ -196,10 +196,9 @@ struct ReplyOutcome {
 
 int ReplyEachOp(RedisModuleCtx* ctx, const GraphRun& run, const std::optional<Error>& written) {
   if (written) return redis::ReplyError(ctx, *written);
-  redis::ReplyWithArray(ctx, static_cast<long>(run.outcomes().size()));
-  for (size_t i = 0; i < run.outcomes().size(); ++i) {
-    std::visit(ReplyOutcome{ctx, run.graph().ops()[i]}, run.outcomes()[i]);
-  }
+  const std::vector<Op>& ops = run.graph().ops();
+  redis::ReplyWithArray(ctx, static_cast<long>(ops.size()));
+  for (size_t i = 0; i < ops.size(); ++i) std::visit(ReplyOutcome{ctx, ops[i]}, run.outcome(i));
   return redis::kOk;
 }
 

@@ -31,14 +31,16 @@ void FreeCompletion(RedisModuleCtx* ctx, void* data) noexcept {
   if (completion->timer) redis::StopTimer(ctx, *completion->timer, nullptr);
 }
 
-void OnWaitedTooLong(RedisModuleCtx*, void* job_id) noexcept {
+void OnWaitedTooLong(RedisModuleCtx*, void* request_id) noexcept {
   // A job that is running, or has run, is in no queue.
-  if (const auto job = TakeBack(reinterpret_cast<uintptr_t>(job_id))) job->End(Job::Ending::kTimedOut);
+  for (const auto& job : TakeBack(reinterpret_cast<uintptr_t>(request_id))) {
+    job->End(Job::Ending::kTimedOut);
+  }
 }
 
 class TaskJob final : public Job {
  public:
-  explicit TaskJob(WaitingClient client) : client_(std::move(client)) {}
+  explicit TaskJob(WaitingClient client) : Job(NewRequestId()), client_(std::move(client)) {}
 
   void Run(JobGroup) noexcept override {
     client_.task().Work();
@@ -74,8 +76,9 @@ void WaitingClient::End(Job::Ending ending) {
   Done();
 }
 
-void WaitingClient::LimitWait(RedisModuleCtx* ctx, uint64_t job_id, int64_t timeout_ms) {
-  completion_->timer = redis::CreateTimer(ctx, timeout_ms, OnWaitedTooLong, reinterpret_cast<void*>(job_id));
+void WaitingClient::LimitWait(RedisModuleCtx* ctx, uint64_t request_id, int64_t timeout_ms) {
+  completion_->timer =
+      redis::CreateTimer(ctx, timeout_ms, OnWaitedTooLong, reinterpret_cast<void*>(request_id));
 }
 
 int RunTask(RedisModuleCtx* ctx, const Device& device, std::unique_ptr<Task> task) {

@@ -42,8 +42,8 @@ class WaitingClient {
   void Done();
   // The main thread will reply that the task did not run.
   void End(Job::Ending ending);
-  // Drops `job`, which holds this client, if it still waits in a queue in `timeout_ms`. Main thread.
-  void LimitWait(RedisModuleCtx* ctx, uint64_t job_id, int64_t timeout_ms);
+  // Ends those jobs of the request that still wait in a queue in `timeout_ms`. Main thread.
+  void LimitWait(RedisModuleCtx* ctx, uint64_t request_id, int64_t timeout_ms);
 
  private:
   RedisModuleBlockedClient* client_;

@@ -27,8 +27,8 @@ std::optional<Slot> Graph::Find(std::string_view name) const {
 void Graph::Load(std::string_view name, TensorRef tensor) { tensors_[Assign(name)] = std::move(tensor); }
 
 void Graph::AddSet(std::string_view name, TensorRef tensor) {
-  const Slot slot = Assign(name);
-  ops_.push_back(SetOp{slot, std::move(tensor)});
+  Load(name, std::move(tensor));
+  ops_.push_back(SetOp{});
 }
 
 std::optional<Error> Graph::AddGet(std::string_view name, TensorFormat format) {

@@ -29,10 +29,8 @@ struct TensorFormat {
   Data data = Data::kBlob;
 };
 
-struct SetOp {
-  Slot slot;
-  TensorRef tensor;
-};
+// Its tensor is known before the graph runs.
+struct SetOp {};
 struct GetOp {
   Slot slot;
   TensorFormat format;

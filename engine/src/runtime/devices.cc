@@ -1,5 +1,7 @@
 #include "runtime/devices.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -55,11 +57,10 @@ Queue& QueueOf(const Device& device) {
 
 bool OnWorker() { return on_worker; }
 
-std::unique_ptr<Job> TakeBack(uint64_t job_id) {
-  for (Queue* queue : AllQueues()) {
-    if (auto job = queue->Remove(job_id)) return job;
-  }
-  return nullptr;
+JobGroup TakeBack(uint64_t request_id) {
+  JobGroup taken;
+  for (Queue* queue : AllQueues()) std::ranges::move(queue->Remove(request_id), std::back_inserter(taken));
+  return taken;
 }
 
 std::vector<QueueState> QueueStates() {

@@ -27,8 +27,8 @@ Queue& QueueOf(const Device& device);
 // Whether this thread is a worker of one of the queues, and so must not touch the keyspace.
 bool OnWorker();
 
-// Takes a job back from the queue it waits in; null when it waits in none.
-std::unique_ptr<Job> TakeBack(uint64_t job_id);
+// Takes back the jobs of a request that wait in any queue.
+JobGroup TakeBack(uint64_t request_id);
 
 // For INFO; main thread only.
 struct QueueState {

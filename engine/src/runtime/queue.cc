@@ -10,11 +10,11 @@
 namespace redisai {
 namespace {
 
-std::atomic<uint64_t> last_job_id = 0;
+std::atomic<uint64_t> last_request_id = 0;
 
 }  // namespace
 
-Job::Job() : id_(++last_job_id) {}
+uint64_t NewRequestId() { return ++last_request_id; }
 
 Queue::Queue(const std::string& name, int thread_count, void (*setup)()) {
   for (int i = 0; i < thread_count; ++i) {
@@ -45,16 +45,17 @@ void Queue::Push(std::unique_ptr<Job> job) {
   job->End(Job::Ending::kCancelled);
 }
 
-std::unique_ptr<Job> Queue::Remove(uint64_t job_id) {
+JobGroup Queue::Remove(uint64_t request_id) {
+  JobGroup removed;
   const std::lock_guard lock(mutex_);
-  const auto found =
-      std::find_if(jobs_.begin(), jobs_.end(), [job_id](const auto& job) { return job->id() == job_id; });
-  if (found == jobs_.end()) return nullptr;
-  auto job = std::move(*found);
-  jobs_.erase(found);
-  // Those it was gathered with may be ready without it, or have to wait on.
+  for (auto& job : jobs_) {
+    if (job->request_id() == request_id) removed.push_back(std::move(job));
+  }
+  if (removed.empty()) return removed;
+  std::erase(jobs_, nullptr);
+  // Those they were gathered with may be ready without them, or have to wait on.
   arrived_.notify_one();
-  return job;
+  return removed;
 }
 
 void Queue::Stop() {

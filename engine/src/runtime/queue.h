@@ -28,6 +28,9 @@ struct BatchPolicy {
   Clock::duration max_wait{};  // …for this long after they were queued
 };
 
+// Names a request for as long as the process lives.
+uint64_t NewRequestId();
+
 class Job;
 using JobGroup = std::vector<std::unique_ptr<Job>>;
 
@@ -35,7 +38,7 @@ class Job {
  public:
   enum class Ending : uint8_t { kTimedOut, kCancelled };
 
-  Job();
+  explicit Job(uint64_t request_id) : request_id_(request_id) {}
   virtual ~Job() = default;
 
   // Runs this job and those that joined it: `group` holds them all in the order they came, this one first. On
@@ -48,12 +51,12 @@ class Job {
   // Whether the two may run as one; both can be joined at all.
   virtual bool Joins(const Job&) const { return false; }
 
-  // Names the job for as long as the process lives.
-  uint64_t id() const { return id_; }
+  // What this job is a part of.
+  uint64_t request_id() const { return request_id_; }
 
  private:
   friend class Queue;
-  const uint64_t id_;
+  const uint64_t request_id_;
   Clock::time_point queued_at_;
 };
 
@@ -67,8 +70,8 @@ class Queue {
 
   // After Stop the job ends at once, cancelled.
   void Push(std::unique_ptr<Job> job);
-  // Takes a job back that waits here; null when it does not.
-  std::unique_ptr<Job> Remove(uint64_t job_id);
+  // Takes back the jobs of a request that wait here.
+  JobGroup Remove(uint64_t request_id);
   // Cancels what waits, lets running jobs end, joins the workers. May be called again.
   void Stop();
 

@@ -15,6 +15,8 @@ struct Device {
   Kind kind = Kind::kCpu;
   std::optional<int> number;
 
+  bool operator==(const Device&) const = default;
+
   // As the caller wrote it, in upper case; also the name of the device's queue.
   std::string name() const {
     const std::string base = kind == Kind::kCpu ? "CPU" : "GPU";
