@@ -3,12 +3,10 @@
 // Threads: the server's main thread runs every command, owns the keyspace and sends every reply. Each device
 // has a queue with workers that see immutable values only (see commands/task.h and runtime/queue.h).
 
-#include <algorithm>
-#include <iterator>
-#include <optional>
 #include <string>
 
 #include "base/memory.h"
+#include "commands/configuration.h"
 #include "commands/handlers.h"
 #include "commands/info_sections.h"
 #include "persist/types.h"
@@ -58,43 +56,6 @@ constexpr CommandSpec kCommands[] = {
     {"ai.info", redis::Command<commands::Info, 1>, "readonly", 1},
 };
 
-struct NumberArgument {
-  const char* name;
-  int64_t Settings::* target;
-  int64_t least;
-  int64_t most;
-};
-
-constexpr NumberArgument kNumberArguments[] = {
-    {"THREADS_PER_QUEUE", &Settings::threads_per_queue, 1, 1024},
-    {"INTRA_OP_PARALLELISM", &Settings::intra_op_threads, 1, 1024},
-    {"INTER_OP_PARALLELISM", &Settings::inter_op_threads, 1, 1024},
-    {"MODEL_EXECUTION_TIMEOUT", &Settings::model_execution_timeout_ms, 0, INT32_MAX},
-    {"BACKEND_MEMORY_LIMIT", &Settings::backend_memory_limit_mb, 0, INT32_MAX},
-};
-
-// `NAME value` pairs of the loadmodule line.
-std::optional<Error> ParseArguments(redis::Args args, Settings& settings) {
-  while (!args.empty()) {
-    const std::string name = OneLine(args.Peek());
-    if (args.TakeWord("TORCH")) {  // where RedisAI had the library of its backend; ours is built in
-      if (args.empty()) return Error{name + " takes a path"};
-      args.Next();
-      continue;
-    }
-    const auto* argument = std::find_if(std::begin(kNumberArguments), std::end(kNumberArguments),
-                                        [&args](const auto& known) { return args.TakeWord(known.name); });
-    if (argument == std::end(kNumberArguments)) return Error{"unknown module argument: " + name};
-    const auto number = args.NextNumber<int64_t>();
-    if (!number || *number < argument->least || *number > argument->most) {
-      return Error{name + " takes a number from " + std::to_string(argument->least) + " to " +
-                   std::to_string(argument->most)};
-    }
-    settings.*argument->target = *number;
-  }
-  return std::nullopt;
-}
-
 bool RegisterCommands(RedisModuleCtx* ctx) {
   for (const CommandSpec& spec : kCommands) {
     const int last_key = spec.first_key;
@@ -115,16 +76,15 @@ void OnShutdown(RedisModuleCtx*, RedisModuleEvent, uint64_t, void*) noexcept {
 }
 
 int Load(RedisModuleCtx* ctx, redis::Args args) {
-  Settings& settings = GetSettings();
-  if (const auto error = ParseArguments(args, settings)) {
+  if (const auto error = commands::ParseModuleArguments(args)) {
     redis::Log(ctx, "warning", "%s", error->text.c_str());
     return redis::kErr;
   }
-  const int threads_per_queue = static_cast<int>(settings.threads_per_queue);
-  const int intra_op_threads = static_cast<int>(settings.intra_op_threads);
   SetAllocator({redis::TryAlloc, redis::Free, redis::MallocSize});
-  torch_backend::Setup(intra_op_threads, static_cast<int>(settings.inter_op_threads));
-  ConfigureRuntime({.threads_per_queue = threads_per_queue});
+  if (!commands::RegisterConfiguration(ctx)) return redis::kErr;
+  const int threads_per_queue = static_cast<int>(GetSettings().threads_per_queue);
+  const int intra_op_threads = static_cast<int>(GetSettings().intra_op_threads);
+  torch_backend::Setup(intra_op_threads, static_cast<int>(GetSettings().inter_op_threads));
   redis::SetModuleOptions(ctx, redis::kHandleIoErrors);
   if (!persist::RegisterTensorType(ctx) || !persist::RegisterModelType(ctx) ||
       !persist::RegisterScriptType(ctx) || !RegisterCommands(ctx) || !commands::RegisterInfoSections(ctx)) {

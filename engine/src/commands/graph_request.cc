@@ -5,6 +5,7 @@
 
 #include "dag/work_run.h"
 #include "runtime/devices.h"
+#include "runtime/settings.h"
 
 namespace redisai::commands {
 namespace {
@@ -46,10 +47,10 @@ class GraphJob final : public Job {
     if (!std::holds_alternative<Model::Ref>(op().work)) return {};  // scripts run alone
     const ModelOptions& options = model().options();
     if (options.batch_size == 0) return {};
-    const auto max_wait = options.min_batch_timeout_ms > 0
-                              ? std::chrono::milliseconds(options.min_batch_timeout_ms)
-                              : Runtime().max_batch_wait;
-    return {BatchRows(ready_.inputs), options.batch_size, options.min_batch_size, max_wait};
+    const int64_t max_wait_ms = options.min_batch_timeout_ms > 0 ? options.min_batch_timeout_ms
+                                                                 : GetSettings().max_batch_wait_ms.load();
+    return {BatchRows(ready_.inputs), options.batch_size, options.min_batch_size,
+            std::chrono::milliseconds(max_wait_ms)};
   }
 
   void RunTogether(const JobGroup& group) {

@@ -84,6 +84,10 @@ std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* name,
   return WrongType();
 }
 
+bool MustKeep(RedisModuleCtx* ctx) {
+  return (redis::GetContextFlags(ctx) & (redis::kFromMaster | redis::kLoading)) != 0;
+}
+
 void WriteTensor(RedisModuleCtx* ctx, RedisModuleString* key, TensorRef tensor) {
   persist::ReplicateTensor(ctx, key, *tensor);
   Write(ctx, key, persist::TensorType(), std::move(tensor).Release(), "ai.tensorset");

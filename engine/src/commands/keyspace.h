@@ -30,6 +30,10 @@ Result<Script::Ref> ReadUndeclaredScript(RedisModuleCtx* ctx, const redis::Calle
 // Whether `key` is free or holds a value of `type` already.
 std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* key, RedisModuleType* type);
 
+// Whether a model or script that cannot run here is kept all the same, to answer each run with the reason:
+// what the master or an AOF says is stored is stored.
+bool MustKeep(RedisModuleCtx* ctx);
+
 // Puts the value under `key` and tells replicas, the AOF and keyspace events; any TTL goes. The key has been
 // checked.
 void WriteTensor(RedisModuleCtx* ctx, RedisModuleString* key, TensorRef tensor);

@@ -11,7 +11,7 @@
 #include "commands/task.h"
 #include "persist/types.h"
 #include "redis/reply.h"
-#include "torch/engine.h"
+#include "runtime/load.h"
 
 namespace redisai::commands {
 namespace {
@@ -72,12 +72,10 @@ class StoreTask final : public Task {
   StoreTask(redis::String key, StoreArguments arguments)
       : key_(std::move(key)), arguments_(std::move(arguments)) {}
 
-  void Work() noexcept override {
-    program_ = torch_backend::Load(arguments_.blob, arguments_.options.device);
-  }
+  void Work() noexcept override { program_ = LoadModel(arguments_.blob, arguments_.options.device); }
 
   int Finish(RedisModuleCtx* ctx) override {
-    if (!program_) return redis::ReplyError(ctx, program_.error());
+    if (!program_ && !MustKeep(ctx)) return redis::ReplyError(ctx, program_.error());
     if (const auto error = CheckWritable(ctx, key_.get(), persist::ModelType()))
       return redis::ReplyError(ctx, *error);
     WriteModel(ctx, key_.get(),

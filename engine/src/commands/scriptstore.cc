@@ -9,7 +9,7 @@
 #include "commands/task.h"
 #include "persist/types.h"
 #include "redis/reply.h"
-#include "torch/engine.h"
+#include "runtime/load.h"
 
 namespace redisai::commands {
 namespace {
@@ -52,12 +52,10 @@ class StoreTask final : public Task {
   StoreTask(redis::String key, StoreArguments arguments)
       : key_(std::move(key)), arguments_(std::move(arguments)) {}
 
-  void Work() noexcept override {
-    program_ = torch_backend::Compile(arguments_.source->view(), arguments_.options);
-  }
+  void Work() noexcept override { program_ = CompileScript(arguments_.source->view(), arguments_.options); }
 
   int Finish(RedisModuleCtx* ctx) override {
-    if (!program_) return redis::ReplyError(ctx, program_.error());
+    if (!program_ && !MustKeep(ctx)) return redis::ReplyError(ctx, program_.error());
     if (const auto error = CheckWritable(ctx, key_.get(), persist::ScriptType()))
       return redis::ReplyError(ctx, *error);
     WriteScript(ctx, key_.get(),

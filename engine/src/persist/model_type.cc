@@ -12,7 +12,7 @@
 #include "persist/value_names.h"
 #include "redis/guard.h"
 #include "redis/rdb.h"
-#include "torch/engine.h"
+#include "runtime/load.h"
 #include "values/model.h"
 
 namespace redisai::persist {
@@ -51,7 +51,7 @@ Result<Model::Ref> Read(RedisModuleIO* io) {
   if (!blob) return blob.error();
   ModelOptions options{*device, std::string(tag->view()), static_cast<int64_t>(*batch_size),
                        static_cast<int64_t>(*min_batch_size), static_cast<int64_t>(*min_batch_timeout_ms)};
-  auto program = torch_backend::Load(*blob, *device);
+  auto program = LoadModel(*blob, *device);
   if (!program) {
     redis::LogIOError(io, "warning", "a model is kept but cannot run here: %s", program.error().text.c_str());
   }

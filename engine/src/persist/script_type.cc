@@ -8,7 +8,7 @@
 #include "persist/value_names.h"
 #include "redis/guard.h"
 #include "redis/rdb.h"
-#include "torch/engine.h"
+#include "runtime/load.h"
 #include "values/script.h"
 
 namespace redisai::persist {
@@ -43,7 +43,7 @@ Result<Script::Ref> Read(RedisModuleIO* io) {
   const std::string_view chunk = text->view();
   const auto source = Blob::Join({&chunk, 1});
   if (!source) return source.error();
-  auto program = torch_backend::Compile((*source)->view(), options);
+  auto program = CompileScript((*source)->view(), options);
   if (!program) {
     redis::LogIOError(io, "warning", "a script is kept but cannot run here: %s",
                       program.error().text.c_str());

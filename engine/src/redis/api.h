@@ -68,6 +68,9 @@ inline constexpr RedisModuleEvent kEventLoopEvent = {15, 1};
 // Of kEventLoopEvent.
 enum EventLoopSubevent { kBeforeSleep = 0, kAfterSleep = 1 };
 
+// Of a configuration's value: settable only while the module loads; may be written as 1mb.
+enum ConfigFlag { kConfigDefault = 0, kConfigImmutable = 1 << 0, kConfigMemory = 1 << 7 };
+
 enum ReplyType { kReplyString = 0, kReplyError = 1, kReplyInteger = 2, kReplyArray = 3, kReplyNull = 4 };
 
 using CommandFunction = int (*)(RedisModuleCtx*, RedisModuleString**, int);
@@ -77,6 +80,11 @@ using KeyspaceFunction = int (*)(RedisModuleCtx*, int, const char*, RedisModuleS
 using TimerFunction = void (*)(RedisModuleCtx*, void*);
 using InfoFunction = void (*)(RedisModuleInfoCtx*, int);
 using OneShotFunction = void (*)(void*);
+using GetNumberFunction = long long (*)(const char*, void*);
+using SetNumberFunction = int (*)(const char*, long long, void*, RedisModuleString**);
+using GetStringFunction = RedisModuleString* (*)(const char*, void*);
+using SetStringFunction = int (*)(const char*, RedisModuleString*, void*, RedisModuleString**);
+using ApplyConfigFunction = int (*)(RedisModuleCtx*, void*, RedisModuleString**);
 using ScanFunction = void (*)(RedisModuleCtx*, RedisModuleString*, RedisModuleKey*, void*);
 
 // The layout is the server's, version 5; what we do not use stays null.
@@ -105,6 +113,9 @@ struct TypeMethods {
 // clang-format off
 #define REDISAI_MODULE_API(F)                                                                             \
   F(CreateCommand, int, RedisModuleCtx*, const char*, CommandFunction, const char*, int, int, int)        \
+  F(RegisterNumericConfig, int, RedisModuleCtx*, const char*, long long, unsigned, long long, long long, GetNumberFunction, SetNumberFunction, ApplyConfigFunction, void*) \
+  F(RegisterStringConfig, int, RedisModuleCtx*, const char*, const char*, unsigned, GetStringFunction, SetStringFunction, ApplyConfigFunction, void*) \
+  F(LoadConfigs, int, RedisModuleCtx*)                                                                    \
   F(SetModuleAttribs, void, RedisModuleCtx*, const char*, int, int)                                       \
   F(IsModuleNameBusy, int, const char*)                                                                   \
   F(SetModuleOptions, void, RedisModuleCtx*, int)                                                         \

@@ -8,12 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "runtime/settings.h"
 #include "torch/engine.h"
 
 namespace redisai {
 namespace {
-
-RuntimeOptions runtime_options;
 
 thread_local bool on_worker = false;
 
@@ -42,15 +41,12 @@ std::vector<Queue*> AllQueues() {
 
 }  // namespace
 
-void ConfigureRuntime(const RuntimeOptions& options) { runtime_options = options; }
-
-const RuntimeOptions& Runtime() { return runtime_options; }
-
 Queue& QueueOf(const Device& device) {
   const std::lock_guard lock(queues_mutex);
   auto& queue = Queues()[device.name()];
   if (!queue) {
-    queue = std::make_unique<Queue>(device.name(), runtime_options.threads_per_queue, SetupWorker);
+    const auto thread_count = static_cast<int>(GetSettings().threads_per_queue);
+    queue = std::make_unique<Queue>(device.name(), thread_count, SetupWorker);
   }
   return *queue;
 }

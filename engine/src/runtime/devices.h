@@ -1,7 +1,6 @@
 // The queues of all devices; each is made when its device is first used. Any thread.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,16 +10,6 @@
 #include "values/device.h"
 
 namespace redisai {
-
-struct RuntimeOptions {
-  int threads_per_queue = 1;
-  // How long requests wait for company where a model has a least batch size and no timeout of its own.
-  std::chrono::milliseconds max_batch_wait{1000};
-};
-
-// Once, while the module loads.
-void ConfigureRuntime(const RuntimeOptions& options);
-const RuntimeOptions& Runtime();
 
 Queue& QueueOf(const Device& device);
 

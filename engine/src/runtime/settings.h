@@ -1,24 +1,31 @@
-// What was set when the module was loaded and with AI.CONFIG. Main thread only.
+// The engine's settings: what was set when the module was loaded, with CONFIG and with AI.CONFIG. Numbers are
+// read on any thread and set on the main thread; commands/configuration.cc names them to the server.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 namespace redisai {
 
-struct Settings {
-  // Arguments of the module.
-  int64_t threads_per_queue = 1;
-  int64_t intra_op_threads = 1;
-  int64_t inter_op_threads = 1;
-  // Of RedisAI's other backends; kept and shown.
-  int64_t model_execution_timeout_ms = 5000;
-  int64_t backend_memory_limit_mb = 0;
+using NumberSetting = std::atomic<int64_t>;
 
-  // AI.CONFIG.
-  std::optional<std::string> backends_path;                // kept and shown: our backend is built in
-  int64_t model_chunk_bytes = int64_t{511} * 1024 * 1024;  // AI.MODELGET gives larger blobs in chunks
+struct Settings {
+  NumberSetting threads_per_queue = 1;
+  NumberSetting intra_op_threads = 1;
+  NumberSetting inter_op_threads = 1;
+  // Of RedisAI's other backends; kept and shown.
+  NumberSetting model_execution_timeout_ms = 5000;
+  NumberSetting backend_memory_limit_mb = 0;
+
+  // AI.MODELGET gives larger blobs in chunks.
+  NumberSetting model_chunk_bytes = int64_t{511} * 1024 * 1024;
+  // How long requests wait for company where a model has a least batch size and no timeout of its own.
+  NumberSetting max_batch_wait_ms = 1000;
+
+  // AI.CONFIG alone; main thread only. Kept and shown: our backend is built in.
+  std::optional<std::string> backends_path;
 };
 
 Settings& GetSettings();
