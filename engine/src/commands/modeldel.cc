@@ -8,7 +8,6 @@ namespace redisai::commands {
 
 int ModelDel(RedisModuleCtx* ctx, redis::Args args) {
   RedisModuleString* key = args.NextString();
-  if (!args.empty()) return redis::WrongArity(ctx);
   const auto model = ReadModel(ctx, key);
   if (!model) return redis::ReplyError(ctx, model.error());
   DeleteValue(ctx, key, "AI.MODELDEL", "ai.modeldel");

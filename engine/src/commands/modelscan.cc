@@ -8,8 +8,7 @@
 
 namespace redisai::commands {
 
-int ModelScan(RedisModuleCtx* ctx, redis::Args args) {
-  if (!args.empty()) return redis::WrongArity(ctx);
+int ModelScan(RedisModuleCtx* ctx, redis::Args) {
   return ReplyScan(ctx, persist::ModelType(), [](const void* value) -> const std::string& {
     return (*static_cast<const Model::Ref*>(value))->options().tag;
   });

@@ -8,7 +8,6 @@ namespace redisai::commands {
 
 int ScriptDel(RedisModuleCtx* ctx, redis::Args args) {
   RedisModuleString* key = args.NextString();
-  if (!args.empty()) return redis::WrongArity(ctx);
   const auto script = ReadScript(ctx, key);
   if (!script) return redis::ReplyError(ctx, script.error());
   DeleteValue(ctx, key, "AI.SCRIPTDEL", "ai.scriptdel");

@@ -8,8 +8,7 @@
 
 namespace redisai::commands {
 
-int ScriptScan(RedisModuleCtx* ctx, redis::Args args) {
-  if (!args.empty()) return redis::WrongArity(ctx);
+int ScriptScan(RedisModuleCtx* ctx, redis::Args) {
   return ReplyScan(ctx, persist::ScriptType(), [](const void* value) -> const std::string& {
     return (*static_cast<const Script::Ref*>(value))->options().tag;
   });

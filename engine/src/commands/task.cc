@@ -61,7 +61,7 @@ bool MayBlock(RedisModuleCtx* ctx) {
 }
 
 WaitingClient::WaitingClient(RedisModuleCtx* ctx, std::unique_ptr<Task> task)
-    : client_(redis::BlockClient(ctx, redis::Command<FinishCompletion, 0>, nullptr, FreeCompletion, 0)),
+    : client_(redis::BlockClient(ctx, redis::Callback<FinishCompletion>, nullptr, FreeCompletion, 0)),
       completion_(new Completion{std::move(task), std::nullopt, std::nullopt}) {}
 
 WaitingClient::WaitingClient(WaitingClient&&) noexcept = default;

@@ -4,6 +4,7 @@ namespace redisai::redis {
 
 #define REDISAI_DEFINE(name, result, ...) result (*name)(__VA_ARGS__) = nullptr;
 REDISAI_MODULE_API(REDISAI_DEFINE)
+REDISAI_OPTIONAL_MODULE_API(REDISAI_DEFINE)
 #undef REDISAI_DEFINE
 
 const char* LoadApi(RedisModuleCtx* ctx) {
@@ -14,6 +15,9 @@ const char* LoadApi(RedisModuleCtx* ctx) {
   if (get_api("RedisModule_" #name, reinterpret_cast<void*>(&name)) != kOk) return #name;
   REDISAI_MODULE_API(REDISAI_FETCH)
 #undef REDISAI_FETCH
+#define REDISAI_TRY(name, result, ...) get_api("RedisModule_" #name, reinterpret_cast<void*>(&name));
+  REDISAI_OPTIONAL_MODULE_API(REDISAI_TRY)
+#undef REDISAI_TRY
   return nullptr;
 }
 

@@ -19,6 +19,7 @@ struct RedisModuleScanCursor;
 struct RedisModuleUser;
 struct RedisModuleInfoCtx;
 struct RedisModuleCallReply;
+struct RedisModuleCommand;
 
 using RedisModuleTimerID = uint64_t;
 
@@ -28,6 +29,8 @@ struct RedisModuleEvent {
 };
 
 namespace redisai::redis {
+
+struct CommandInfo;
 
 inline constexpr int kOk = 0;
 inline constexpr int kErr = 1;
@@ -58,6 +61,7 @@ enum KeyAccess { kAccessKey = 1 << 4 };
 enum KeyUse {
   kReadsKey = 1 << 0 | 1 << 4,
   kOverwritesKey = 1 << 2 | 1 << 5,
+  kDeletesKey = 1 << 3 | 1 << 7,
   kRoutesByKey = 1 << 0,  // neither read nor written
 };
 
@@ -113,6 +117,9 @@ struct TypeMethods {
 // clang-format off
 #define REDISAI_MODULE_API(F)                                                                             \
   F(CreateCommand, int, RedisModuleCtx*, const char*, CommandFunction, const char*, int, int, int)        \
+  F(GetCommand, RedisModuleCommand*, RedisModuleCtx*, const char*)                                        \
+  F(SetCommandInfo, int, RedisModuleCommand*, const CommandInfo*)                                         \
+  F(SetCommandACLCategories, int, RedisModuleCommand*, const char*)                                       \
   F(RegisterNumericConfig, int, RedisModuleCtx*, const char*, long long, unsigned, long long, long long, GetNumberFunction, SetNumberFunction, ApplyConfigFunction, void*) \
   F(RegisterStringConfig, int, RedisModuleCtx*, const char*, const char*, unsigned, GetStringFunction, SetStringFunction, ApplyConfigFunction, void*) \
   F(LoadConfigs, int, RedisModuleCtx*)                                                                    \
@@ -191,12 +198,17 @@ struct TypeMethods {
   F(CallReplyStringPtr, const char*, RedisModuleCallReply*, size_t*)                                      \
   F(CallReplyArrayElement, RedisModuleCallReply*, RedisModuleCallReply*, size_t)
 
+// Null where the server is too old for them: Redis 7.4 and Valkey 8 have AddACLCategory.
+#define REDISAI_OPTIONAL_MODULE_API(F)                                                                    \
+  F(AddACLCategory, int, RedisModuleCtx*, const char*)
+
 #define REDISAI_DECLARE(name, result, ...) extern result (*name)(__VA_ARGS__);
 REDISAI_MODULE_API(REDISAI_DECLARE)
+REDISAI_OPTIONAL_MODULE_API(REDISAI_DECLARE)
 #undef REDISAI_DECLARE
 // clang-format on
 
-// Fetches every function from the server; null, or the name of one that this server lacks.
+// Fetches every function from the server; null, or the name of one that this server lacks and must have.
 const char* LoadApi(RedisModuleCtx* ctx);
 
 }  // namespace redisai::redis

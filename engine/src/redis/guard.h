@@ -12,11 +12,9 @@ namespace redisai::redis {
 
 using Handler = int (*)(RedisModuleCtx*, Args);
 
-// The command function of `handler`, which gets the arguments after the command's name; fewer than `least` of
-// them are the server's own arity error.
-template <Handler handler, int least>
-int Command(RedisModuleCtx* ctx, RedisModuleString** argv, int argc) noexcept {
-  if (argc - 1 < least) return WrongArity(ctx);
+// The function the server calls for `handler`, which gets the arguments after the command's name.
+template <Handler handler>
+int Callback(RedisModuleCtx* ctx, RedisModuleString** argv, int argc) noexcept {
   try {
     return handler(ctx, Args(std::span(argv, static_cast<size_t>(argc)).subspan(1)));
   } catch (const std::exception& error) {
@@ -24,6 +22,23 @@ int Command(RedisModuleCtx* ctx, RedisModuleString** argv, int argc) noexcept {
   } catch (...) {
     return ReplyError(ctx, Error{"unknown exception"});
   }
+}
+
+// A command's function and its arity, as the server counts: its words with its name, negative for at least so
+// many.
+struct Handling {
+  CommandFunction function;
+  int arity;
+};
+
+// The server checks the arity before it calls, but not of what it reads from an AOF.
+template <Handler handler, int arity>
+constexpr Handling Handled() {
+  return {[](RedisModuleCtx* ctx, RedisModuleString** argv, int argc) noexcept {
+            if (arity < 0 ? argc < -arity : argc != arity) return WrongArity(ctx);
+            return Callback<handler>(ctx, argv, argc);
+          },
+          arity};
 }
 
 // Calls `body`; `fallback` is what the server gets when it throws.
