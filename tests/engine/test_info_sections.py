@@ -8,7 +8,7 @@ import pytest
 import redis
 import torch
 
-from tests.engine import models
+from tests.engine import models, scripts
 
 SECTIONS = ["versions", "git", "load_time_configs", "backends_info", "cpu", "models", "queues", "runs"]
 
@@ -80,14 +80,16 @@ def test_models_and_their_bytes(fresh):
     blob_bytes = len(models.blob(models.Weights()))
     store(fresh, "a", models.Weights())
     store(fresh, "b", models.Weights())
+    fresh.execute_command("AI.SCRIPTSTORE", "s", "CPU", *scripts.arguments())
     assert fresh.info("ai_models") == {
         "ai_models": 2,
+        "ai_scripts": 1,
         "ai_programs": 1,
         "ai_blob_bytes": blob_bytes,
         "ai_parameter_bytes": 256 * 256 * 4,
     }
     fresh.execute_command("AI.MODELDEL", "a")
-    fresh.delete("b")
+    fresh.delete("b", "s")
     assert set(fresh.info("ai_models").values()) == {0}
 
 
@@ -105,6 +107,18 @@ def test_runs_of_all_models(fresh):
     assert runs["ai_model_errors"] == 1
     assert runs["ai_model_samples"] == 6
     assert runs["ai_model_duration_us"] >= 0
+
+
+def test_calls_of_all_scripts(fresh):
+    fresh.execute_command("AI.SCRIPTSTORE", "s", "CPU", *scripts.arguments())
+    fresh.execute_command("AI.TENSORSET", "x", "FLOAT", 1)
+    for _ in range(2):
+        fresh.execute_command("AI.SCRIPTEXECUTE", "s", "nothing", "INPUTS", 1, "x")
+    with pytest.raises(redis.ResponseError):
+        fresh.execute_command("AI.SCRIPTEXECUTE", "s", "fail", "INPUTS", 1, "x")
+    runs = fresh.info("ai_runs")
+    assert (runs["ai_script_calls"], runs["ai_script_errors"]) == (3, 1)
+    assert runs["ai_script_duration_us"] > 0
 
 
 def test_requests_that_wait(fresh, wait_until):

@@ -6,6 +6,10 @@
 #include "commands/graph_request.h"
 #include "commands/keyspace.h"
 #include "commands/task.h"
+#include "dag/model_run.h"
+#include "dag/work_run.h"
+#include "runtime/devices.h"
+#include "runtime/settings.h"
 
 namespace redisai::commands {
 namespace {
@@ -34,13 +38,42 @@ class GraphTask final : public Task {
   ReplyFunction reply_;
 };
 
+// How long the operation will take, in nanoseconds, where it may run on the main thread: a model on the
+// processor that asks for no company, and of which runs of that size are known. A script may do anything.
+std::optional<int64_t> ExpectedNs(const GraphRun::Ready& ready) {
+  const auto* model = std::get_if<Model::Ref>(&ready.op.work);
+  if (!model) return std::nullopt;
+  const ModelOptions& options = (*model)->options();
+  if (options.device.kind != Device::Kind::kCpu || options.batch_size > 0) return std::nullopt;
+  return (*model)->costs().ExpectedNs(TotalBytes(ready.inputs));
+}
+
+// Runs at once what takes less than waking a worker and being woken by it, as long as no one waits for the
+// device, who would be overtaken.
+void RunWhatIsQuick(GraphRun& run) {
+  int64_t left_ns = GetSettings().inline_run_limit_us * 1000;
+  while (left_ns > 0) {
+    const auto ready = run.FindReady();
+    if (!ready) return;
+    const auto expected_ns = ExpectedNs(*ready);
+    if (!expected_ns || *expected_ns > left_ns || QueueOf(ready->op.device()).waiting() > 0) return;
+    run.Complete(ready->index, RunWork(ready->op, ready->inputs));
+    ++Model::TotalInlineCalls();
+    left_ns -= *expected_ns;
+  }
+}
+
 }  // namespace
 
 int RunGraphTask(RedisModuleCtx* ctx, Graph graph, std::vector<Kept> kept, ReplyFunction reply,
                  std::optional<int64_t> timeout_ms) {
   auto task = std::make_unique<GraphTask>(std::move(graph), std::move(kept), reply);
   GraphRun& run = task->run();
-  if (!MayBlock(ctx)) run.Finish();
+  if (MayBlock(ctx)) {
+    RunWhatIsQuick(run);
+  } else {
+    run.Finish();
+  }
   // Where no operation is a run there are only names and references.
   if (run.ended()) return task->Finish(ctx);
   std::make_shared<GraphRequest>(WaitingClient(ctx, std::move(task)), run)->Begin(ctx, timeout_ms);

@@ -18,6 +18,7 @@
 #include "runtime/settings.h"
 #include "torch/engine.h"
 #include "values/model.h"
+#include "values/script.h"
 
 namespace redisai::commands {
 namespace {
@@ -85,23 +86,32 @@ void AddProcessorTime(RedisModuleInfoCtx* info, const std::vector<QueueState>& q
   }
 }
 
-void AddModels(RedisModuleInfoCtx* info, const std::vector<QueueState>& queues) {
+void AddModels(RedisModuleInfoCtx* info) {
   redis::InfoAddSection(info, "models");
   Add(info, "models", Model::LiveCount());
+  Add(info, "scripts", Script::LiveCount());
   const torch_backend::LoadedPrograms loaded = torch_backend::CountLoaded();
   Add(info, "programs", loaded.count);  // models of equal blobs share one
   Add(info, "blob_bytes", loaded.blob_bytes);
   Add(info, "parameter_bytes", loaded.parameter_bytes);
+}
+
+void AddWork(RedisModuleInfoCtx* info, const std::vector<QueueState>& queues) {
   redis::InfoAddSection(info, "queues");
   for (const QueueState& queue : queues) {
     Add(info, "queue_" + FieldName(queue.name) + "_waiting", static_cast<int64_t>(queue.waiting));
   }
-  const RunStats& total = Model::TotalStats();
   redis::InfoAddSection(info, "runs");
-  Add(info, "model_calls", total.calls);
-  Add(info, "model_errors", total.errors);
-  Add(info, "model_samples", total.samples);
-  Add(info, "model_duration_us", total.duration_us);
+  const RunStats& models = Model::TotalStats();
+  Add(info, "model_calls", models.calls);
+  Add(info, "model_inline_calls", Model::TotalInlineCalls());
+  Add(info, "model_errors", models.errors);
+  Add(info, "model_samples", models.samples);
+  Add(info, "model_duration_us", models.duration_us);
+  const RunStats& scripts = Script::TotalStats();
+  Add(info, "script_calls", scripts.calls);
+  Add(info, "script_errors", scripts.errors);
+  Add(info, "script_duration_us", scripts.duration_us);
 }
 
 void AddSections(RedisModuleInfoCtx* info, int for_crash_report) noexcept {
@@ -111,7 +121,8 @@ void AddSections(RedisModuleInfoCtx* info, int for_crash_report) noexcept {
     if (for_crash_report) return 0;  // the thread that crashed may hold the locks of what follows
     const auto queues = QueueStates();
     AddProcessorTime(info, queues);
-    AddModels(info, queues);
+    AddModels(info);
+    AddWork(info, queues);
     return 0;
   });
 }

@@ -23,7 +23,8 @@ Result<Tensors> RunAndCount(const Model& model, std::span<const TensorRef> input
                             int64_t calls) {
   const auto start = std::chrono::steady_clock::now();
   auto outputs = Run(model, inputs, output_count);
-  const auto duration = std::chrono::steady_clock::now() - start;
+  const std::chrono::nanoseconds duration = std::chrono::steady_clock::now() - start;
+  if (outputs) model.costs().Learn(TotalBytes(inputs), duration.count());
   for (RunStats* stats : {&model.stats(), &Model::TotalStats()}) {
     stats->calls += calls;
     if (outputs) {
@@ -101,6 +102,12 @@ Result<Tensors> SliceAll(const Tensors& outputs, int64_t first, int64_t rows) {
 
 Result<Tensors> RunModel(const Model& model, std::span<const TensorRef> inputs, size_t output_count) {
   return RunAndCount(model, inputs, output_count, 1);
+}
+
+size_t TotalBytes(std::span<const TensorRef> tensors) {
+  size_t size_bytes = 0;
+  for (const TensorRef& tensor : tensors) size_bytes += tensor->size_bytes();
+  return size_bytes;
 }
 
 int64_t BatchRows(std::span<const TensorRef> inputs) {

@@ -16,6 +16,9 @@ using Tensors = std::vector<TensorRef>;
 // On any thread. The result has `output_count` tensors.
 Result<Tensors> RunModel(const Model& model, std::span<const TensorRef> inputs, size_t output_count);
 
+// Of the data of all of them.
+size_t TotalBytes(std::span<const TensorRef> tensors);
+
 // The rows that all of the inputs have, dimension 0; 0 when they differ or an input has no dimensions, and
 // the request cannot be joined with others.
 int64_t BatchRows(std::span<const TensorRef> inputs);

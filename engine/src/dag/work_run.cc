@@ -24,12 +24,13 @@ Result<Tensors> RunScript(const ScriptWork& work, std::span<const TensorRef> inp
   const auto start = std::chrono::steady_clock::now();
   auto outputs = Call(work, inputs, output_count);
   const auto duration = std::chrono::steady_clock::now() - start;
-  RunStats& stats = work.script->stats();
-  stats.calls += 1;
-  if (outputs) {
-    stats.duration_us += std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
-  } else {
-    stats.errors += 1;
+  for (RunStats* stats : {&work.script->stats(), &Script::TotalStats()}) {
+    stats->calls += 1;
+    if (outputs) {
+      stats->duration_us += std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+    } else {
+      stats->errors += 1;
+    }
   }
   return outputs;
 }

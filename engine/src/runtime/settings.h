@@ -23,6 +23,8 @@ struct Settings {
   NumberSetting model_chunk_bytes = int64_t{511} * 1024 * 1024;
   // How long requests wait for company where a model has a least batch size and no timeout of its own.
   NumberSetting max_batch_wait_ms = 1000;
+  // A client's model that is expected to take no longer runs on the main thread; 0: none does.
+  NumberSetting inline_run_limit_us = 100;
 
   // AI.CONFIG alone; main thread only. Kept and shown: our backend is built in.
   std::optional<std::string> backends_path;

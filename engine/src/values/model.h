@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "values/blob.h"
 #include "values/device.h"
+#include "values/run_costs.h"
 #include "values/stats.h"
 #include "values/tensor.h"
 
@@ -63,20 +64,25 @@ class Model {
   // For INFO: how many there are, and the runs of all since the server started.
   static int64_t LiveCount() { return live_count_; }
   static RunStats& TotalStats() { return total_stats_; }
+  // Of those, the ones that ran on the main thread though their client could have waited.
+  static std::atomic<int64_t>& TotalInlineCalls() { return total_inline_calls_; }
 
   const ModelOptions& options() const { return options_; }
   const Blob::Ref& blob() const { return blob_; }
   const Result<Program::Ref>& program() const { return program_; }
   RunStats& stats() const { return stats_; }
+  RunCosts& costs() const { return costs_; }
 
  private:
   static inline std::atomic<int64_t> live_count_ = 0;
   static inline RunStats total_stats_;
+  static inline std::atomic<int64_t> total_inline_calls_ = 0;
 
   const ModelOptions options_;
   const Blob::Ref blob_;
   const Result<Program::Ref> program_;
   mutable RunStats stats_;
+  mutable RunCosts costs_;
 };
 
 }  // namespace redisai

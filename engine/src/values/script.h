@@ -2,8 +2,10 @@
 // runs. Also what a running script may ask of the server.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,6 +43,8 @@ struct ScriptCall {
   std::string function;
   std::vector<std::string> keys;
   std::vector<std::string> arguments;
+  // Where given, the tensors from this one on are one parameter, a list.
+  std::optional<size_t> list_from;
 };
 
 // A compiled script that can run, on any thread and on several at once. Implemented in torch/.
@@ -51,7 +55,8 @@ class ScriptProgram {
 
   virtual bool Has(const std::string& function) const = 0;
   // Calls an entry point with tensors, keys and arguments, any other function with the tensors alone, each a
-  // parameter. A tuple or list in the result is flattened one level, None is no tensor. Never throws.
+  // parameter but for those of a list. A tuple or list in the result is flattened one level, None is no
+  // tensor. Never throws.
   virtual Result<std::vector<TensorRef>> Run(const ScriptCall& call, std::span<const TensorRef> inputs,
                                              ScriptHost& host) const = 0;
 };
@@ -69,7 +74,16 @@ class Script {
   // `program` may be an error: a script restored on a machine that cannot compile it keeps its source and
   // answers each run with that error.
   Script(ScriptOptions options, Blob::Ref source, Result<ScriptProgram::Ref> program)
-      : options_(std::move(options)), source_(std::move(source)), program_(std::move(program)) {}
+      : options_(std::move(options)), source_(std::move(source)), program_(std::move(program)) {
+    ++live_count_;
+  }
+  ~Script() { --live_count_; }
+  Script(const Script&) = delete;
+  Script& operator=(const Script&) = delete;
+
+  // For INFO: how many there are, and the calls of all since the server started.
+  static int64_t LiveCount() { return live_count_; }
+  static RunStats& TotalStats() { return total_stats_; }
 
   const ScriptOptions& options() const { return options_; }
   const Blob::Ref& source() const { return source_; }
@@ -77,6 +91,9 @@ class Script {
   RunStats& stats() const { return stats_; }
 
  private:
+  static inline std::atomic<int64_t> live_count_ = 0;
+  static inline RunStats total_stats_;
+
   const ScriptOptions options_;
   const Blob::Ref source_;
   const Result<ScriptProgram::Ref> program_;
