@@ -9,9 +9,8 @@
 #include "commands/graph_task.h"
 #include "commands/handlers.h"
 #include "commands/keyspace.h"
-#include "commands/model_syntax.h"
+#include "commands/run_syntax.h"
 #include "commands/script_host.h"
-#include "commands/script_syntax.h"
 #include "commands/tensor_syntax.h"
 #include "persist/types.h"
 #include "redis/reply.h"
@@ -29,7 +28,8 @@ struct Header {
 
   RedisModuleString* any_key() const {
     if (routing) return routing;
-    return load.empty() ? persist.front() : load.front();
+    if (!load.empty()) return load.front();
+    return persist.empty() ? nullptr : persist.front();
   }
 };
 
@@ -116,16 +116,18 @@ Error NotInDag(std::string_view name, const DagForm& form) {
   return Error{"Unsupported command within DAG"};
 }
 
-std::optional<Error> AddScriptOp(RedisModuleCtx* ctx, Graph& graph, const Header& header, redis::Args args) {
-  const auto command = ParseScriptCommand(args);
+std::optional<Error> AddScriptOp(RedisModuleCtx* ctx, Graph& graph, const Header& header, redis::Args args,
+                                 const DagForm& form) {
+  const auto command = form.deprecated ? ParseScriptRun(args) : ParseScriptCommand(args);
   if (!command) return command.error();
   if (command->timeout_ms) return TimeoutInOp();
   auto caller = redis::Caller::Of(ctx);
   auto script = ReadUndeclaredScript(ctx, caller, command->script);
   if (!script) return script.error();
-  return graph.AddScript(
-      {std::move(*script), command->call(), MakeScriptHost(std::move(caller), header.any_key())},
-      Views(command->inputs.value_or(Names{})), Views(command->outputs.value_or(Names{})));
+  RedisModuleString* key = header.any_key();
+  return graph.AddScript({std::move(*script), command->call(),
+                          MakeScriptHost(std::move(caller), key ? key : command->script, form.read_only)},
+                         command->input_names(), command->output_names());
 }
 
 std::optional<Error> AddOp(RedisModuleCtx* ctx, Graph& graph, const Header& header, redis::Args op,
@@ -134,9 +136,10 @@ std::optional<Error> AddOp(RedisModuleCtx* ctx, Graph& graph, const Header& head
   const std::string_view name = op.Next();
   if (EqualsIgnoreCase(name, form.deprecated ? "AI.MODELRUN" : "AI.MODELEXECUTE"))
     return AddModelOp(ctx, graph, op, form);
-  if (!form.deprecated && EqualsIgnoreCase(name, "AI.SCRIPTEXECUTE")) {
-    if (form.read_only) return Error{"AI.SCRIPTEXECUTE command cannot be specified in a read-only DAG"};
-    return AddScriptOp(ctx, graph, header, op);
+  if (EqualsIgnoreCase(name, form.deprecated ? "AI.SCRIPTRUN" : "AI.SCRIPTEXECUTE")) {
+    if (!form.deprecated && form.read_only)
+      return Error{"AI.SCRIPTEXECUTE command cannot be specified in a read-only DAG"};
+    return AddScriptOp(ctx, graph, header, op, form);
   }
   const bool set = EqualsIgnoreCase(name, "AI.TENSORSET");
   if (!set && !EqualsIgnoreCase(name, "AI.TENSORGET")) return NotInDag(name, form);

@@ -9,7 +9,8 @@ namespace redisai::commands {
 struct DagForm {
   const char* command;  // in upper case, for error texts
   bool read_only;
-  bool deprecated;  // operations are AI.MODELRUN, and nothing needs to come before the first |>
+  // operations are AI.MODELRUN and AI.SCRIPTRUN, and nothing needs to come before the first |>
+  bool deprecated;
 };
 
 int ExecuteDag(RedisModuleCtx* ctx, redis::Args args, const DagForm& form);

@@ -57,27 +57,6 @@ Result<ModelCall> ParseModelCall(redis::Args args) {
   return call;
 }
 
-Result<ModelCall> ParseModelRun(redis::Args args) {
-  if (args.empty()) return Error{"wrong number of arguments for 'AI.MODELRUN' command"};
-  ModelCall call{args.NextString(), {}, {}, std::nullopt};
-  if (args.TakeWord("TIMEOUT")) {
-    const auto timeout_ms = ParseTimeout(args);
-    if (!timeout_ms) return timeout_ms.error();
-    call.timeout_ms = *timeout_ms;
-  }
-  if (args.empty()) return Error{"Insufficient arguments, INPUTS and OUTPUTS not specified"};
-  if (!args.TakeWord("INPUTS")) return Error{"INPUTS not specified"};
-  redis::Args outputs = args;
-  size_t input_count = 0;
-  for (; !outputs.TakeWord("OUTPUTS"); ++input_count) {
-    if (outputs.empty()) return Error{"OUTPUTS not specified"};
-    outputs.NextString();
-  }
-  call.inputs = args.Take(input_count);
-  call.outputs = outputs.Take(outputs.size());
-  return call;
-}
-
 std::vector<std::string_view> Views(Names names) {
   std::vector<std::string_view> views;
   views.reserve(names.size());

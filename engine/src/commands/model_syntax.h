@@ -25,9 +25,6 @@ struct ModelCall {
 // AI.MODELEXECUTE: `model INPUTS n in… OUTPUTS n out… [TIMEOUT ms]`.
 Result<ModelCall> ParseModelCall(redis::Args args);
 
-// AI.MODELRUN: `model [TIMEOUT ms] INPUTS in… OUTPUTS out…`.
-Result<ModelCall> ParseModelRun(redis::Args args);
-
 // The number after TIMEOUT.
 Result<int64_t> ParseTimeout(redis::Args& args);
 

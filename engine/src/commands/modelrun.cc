@@ -2,24 +2,12 @@
 
 #include "commands/handlers.h"
 #include "commands/modelexecute.h"
+#include "commands/run_syntax.h"
 #include "redis/reply.h"
 
 namespace redisai::commands {
-namespace {
-
-// The model, and all that follows INPUTS but the word OUTPUTS.
-int ReportKeys(RedisModuleCtx* ctx, redis::Args args) {
-  redis::ReportKey(ctx, args, redis::kReadsKey);
-  while (!args.empty() && !args.TakeWord("INPUTS")) args.NextString();
-  while (!args.empty() && !args.TakeWord("OUTPUTS")) redis::ReportKey(ctx, args, redis::kReadsKey);
-  while (!args.empty()) redis::ReportKey(ctx, args, redis::kOverwritesKey);
-  return redis::kOk;
-}
-
-}  // namespace
-
 int ModelRun(RedisModuleCtx* ctx, redis::Args args) {
-  if (redis::IsKeysPositionRequest(ctx)) return ReportKeys(ctx, args);
+  if (redis::IsKeysPositionRequest(ctx)) return ReportRunKeys(ctx, args);
   const auto call = ParseModelRun(args);
   if (!call) return redis::ReplyError(ctx, call.error());
   return RunModelCall(ctx, *call);

@@ -56,19 +56,19 @@ bool IsInSlot(RedisModuleCtx* ctx, std::vector<RedisModuleString*> command, int 
 }
 
 // `only_slot` limits the command's keys, where they are limited.
-Result<ScriptReply> Call(const redis::Caller& caller, std::optional<int> only_slot,
+Result<ScriptReply> Call(const redis::Caller& caller, std::optional<int> only_slot, bool read_only,
                          const std::vector<std::string>& arguments) {
   std::optional<redis::User> user;
   const redis::DetachedContext ctx(caller.database);
   // v: the arguments; !: replicate; E: errors are replies; S: as in Lua, nothing that must not run there; M:
-  // out of memory refuses writes; C: the rights of the context's user. Commands that could block answer at
-  // once.
-  const char* format = "v!ESM";
+  // out of memory refuses writes; W: nothing that writes; C: the rights of the context's user. Commands that
+  // could block answer at once.
+  std::string format = read_only ? "v!ESMW" : "v!ESM";
   if (caller.user) {
     user.emplace(*caller.user);
     if (!*user) return Error{"the user of this connection was deleted"};
     redis::SetContextUser(ctx.get(), user->get());
-    format = "v!ESMC";
+    format += 'C';
   }
   std::vector<redis::String> strings;
   for (const std::string& argument : arguments) strings.emplace_back(argument);
@@ -77,7 +77,7 @@ Result<ScriptReply> Call(const redis::Caller& caller, std::optional<int> only_sl
     return Error{"CROSSSLOT a script inside a transaction or another script reaches keys of its slot only"};
   }
   const std::unique_ptr<RedisModuleCallReply, FreeReply> reply(
-      redis::Call(ctx.get(), arguments[0].c_str(), format, pointers.data() + 1, pointers.size() - 1));
+      redis::Call(ctx.get(), arguments[0].c_str(), format.c_str(), pointers.data() + 1, pointers.size() - 1));
   if (!reply) return Error{"the command cannot run here"};
   if (redis::CallReplyType(reply.get()) == redis::kReplyError) return Error{TextOf(reply.get())};
   return Read(reply.get());
@@ -85,12 +85,13 @@ Result<ScriptReply> Call(const redis::Caller& caller, std::optional<int> only_sl
 
 class ServerHost final : public ScriptHost {
  public:
-  ServerHost(redis::Caller caller, int slot) : caller_(std::move(caller)), slot_(slot) {}
+  ServerHost(redis::Caller caller, int slot, bool read_only)
+      : caller_(std::move(caller)), slot_(slot), read_only_(read_only) {}
 
   Result<ScriptReply> Execute(const std::vector<std::string>& arguments) override {
     std::optional<int> only_slot;
     if (persist::TracksValueNames() && !OnWorker()) only_slot = slot_;
-    return InServer<ScriptReply>([&] { return Call(caller_, only_slot, arguments); });
+    return InServer<ScriptReply>([&] { return Call(caller_, only_slot, read_only_, arguments); });
   }
 
   Result<std::vector<TensorRef>> ExecuteModel(std::string_view key, std::span<const TensorRef> inputs,
@@ -126,12 +127,13 @@ class ServerHost final : public ScriptHost {
 
   const redis::Caller caller_;
   const int slot_;
+  const bool read_only_;
 };
 
 }  // namespace
 
-std::unique_ptr<ScriptHost> MakeScriptHost(redis::Caller caller, RedisModuleString* key) {
-  return std::make_unique<ServerHost>(std::move(caller), redis::KeySlot(redis::View(key)));
+std::unique_ptr<ScriptHost> MakeScriptHost(redis::Caller caller, RedisModuleString* key, bool read_only) {
+  return std::make_unique<ServerHost>(std::move(caller), redis::KeySlot(redis::View(key)), read_only);
 }
 
 }  // namespace redisai::commands

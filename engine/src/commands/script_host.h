@@ -16,6 +16,7 @@ namespace redisai::commands {
 
 // `key` is one of the running command's own. In a cluster the server looks all keys up in the slot of the
 // command that it runs, so a script that runs inside one may reach no other slot.
-std::unique_ptr<ScriptHost> MakeScriptHost(redis::Caller caller, RedisModuleString* key);
+// `read_only` refuses commands that write.
+std::unique_ptr<ScriptHost> MakeScriptHost(redis::Caller caller, RedisModuleString* key, bool read_only);
 
 }  // namespace redisai::commands

@@ -55,12 +55,21 @@ Result<bool> TakeList(redis::Args& args, ScriptCommand& command) {
 }  // namespace
 
 ScriptCall ScriptCommand::call() const {
-  return {std::string(redis::View(function)), Strings(keys), Strings(arguments)};
+  ScriptCall call{std::string(redis::View(function)), Strings(keys), Strings(arguments), std::nullopt};
+  if (listed_inputs) call.list_from = inputs.value_or(Names{}).size();
+  return call;
+}
+
+std::vector<std::string_view> ScriptCommand::input_names() const {
+  auto names = Views(inputs.value_or(Names{}));
+  const auto listed = Views(listed_inputs.value_or(Names{}));
+  names.insert(names.end(), listed.begin(), listed.end());
+  return names;
 }
 
 Result<ScriptCommand> ParseScriptCommand(redis::Args args) {
   if (args.size() < 2) return Error{"wrong number of arguments for 'AI.SCRIPTEXECUTE' command"};
-  ScriptCommand command{args.NextString(), args.NextString(), {}, {}, {}, {}, {}};
+  ScriptCommand command{.script = args.NextString(), .function = args.NextString()};
   while (!args.empty()) {
     const auto taken = TakeList(args, command);
     if (!taken) return taken.error();

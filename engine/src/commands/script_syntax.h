@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "commands/model_syntax.h"
@@ -13,15 +15,19 @@
 namespace redisai::commands {
 
 struct ScriptCommand {
-  RedisModuleString* script;
-  RedisModuleString* function;
-  std::optional<Names> keys;
-  std::optional<Names> inputs;
-  std::optional<Names> arguments;
-  std::optional<Names> outputs;
-  std::optional<int64_t> timeout_ms;
+  RedisModuleString* script = nullptr;
+  RedisModuleString* function = nullptr;
+  std::optional<Names> keys = std::nullopt;
+  std::optional<Names> inputs = std::nullopt;
+  std::optional<Names> arguments = std::nullopt;
+  std::optional<Names> outputs = std::nullopt;
+  std::optional<int64_t> timeout_ms = std::nullopt;
+  // More inputs, which go to the function as one list; of AI.SCRIPTRUN alone.
+  std::optional<Names> listed_inputs = std::nullopt;
 
   ScriptCall call() const;
+  std::vector<std::string_view> input_names() const;
+  std::vector<std::string_view> output_names() const { return Views(outputs.value_or(Names{})); }
 };
 
 // In any order; each at most once.

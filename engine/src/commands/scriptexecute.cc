@@ -1,5 +1,7 @@
 // AI.SCRIPTEXECUTE key function [KEYS n k…] [INPUTS n t…] [ARGS n a…] [OUTPUTS n o…] [TIMEOUT ms]
 
+#include "commands/scriptexecute.h"
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -51,24 +53,31 @@ Result<Prepared> Prepare(RedisModuleCtx* ctx, const ScriptCommand& command) {
   auto script = ReadScript(ctx, command.script);
   if (!script) return script.error();
   Prepared prepared;
-  const Names inputs = command.inputs.value_or(Names{});
-  const Names outputs = command.outputs.value_or(Names{});
-  if (auto error = LoadInputs(ctx, prepared.graph, inputs)) return *error;
-  ScriptWork work{std::move(*script), command.call(), MakeScriptHost(redis::Caller::Of(ctx), command.script)};
-  if (auto error = prepared.graph.AddScript(std::move(work), Views(inputs), Views(outputs))) return *error;
-  if (auto error = KeepOutputs(ctx, prepared, outputs)) return *error;
+  for (const auto& inputs : {command.inputs, command.listed_inputs}) {
+    if (auto error = LoadInputs(ctx, prepared.graph, inputs.value_or(Names{}))) return *error;
+  }
+  ScriptWork work{std::move(*script), command.call(),
+                  MakeScriptHost(redis::Caller::Of(ctx), command.script, /*read_only=*/false)};
+  if (auto error = prepared.graph.AddScript(std::move(work), command.input_names(), command.output_names())) {
+    return *error;
+  }
+  if (auto error = KeepOutputs(ctx, prepared, command.outputs.value_or(Names{}))) return *error;
   return prepared;
 }
 
 }  // namespace
 
+int RunScriptCommand(RedisModuleCtx* ctx, const ScriptCommand& command) {
+  auto prepared = Prepare(ctx, command);
+  if (!prepared) return redis::ReplyError(ctx, prepared.error());
+  return Execute(ctx, std::move(*prepared), command.timeout_ms);
+}
+
 int ScriptExecute(RedisModuleCtx* ctx, redis::Args args) {
   if (redis::IsKeysPositionRequest(ctx)) return ReportKeys(ctx, args);
   const auto command = Parse(args);
   if (!command) return redis::ReplyError(ctx, command.error());
-  auto prepared = Prepare(ctx, *command);
-  if (!prepared) return redis::ReplyError(ctx, prepared.error());
-  return Execute(ctx, std::move(*prepared), command->timeout_ms);
+  return RunScriptCommand(ctx, *command);
 }
 
 }  // namespace redisai::commands

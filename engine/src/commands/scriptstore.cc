@@ -2,6 +2,8 @@
 //
 // The source is compiled on the device's queue; the key changes only when that has succeeded.
 
+#include "commands/scriptstore.h"
+
 #include <memory>
 
 #include "commands/handlers.h"
@@ -19,24 +21,29 @@ struct StoreArguments {
   Blob::Ref source;
 };
 
-Result<StoreArguments> Parse(redis::Args args) {
-  const Error no_entry_points{"Insufficient arguments, missing script entry points"};
-  const Error no_source{"Insufficient arguments, missing script SOURCE"};
-  const auto device = Device::Parse(args.Next());
-  if (!device) return Error{"Invalid DEVICE"};
-  StoreArguments parsed{{*device, "", {}}, nullptr};
-  if (args.TakeWord("TAG")) {
-    if (args.empty()) return no_entry_points;
-    parsed.options.tag = args.Next();
-  }
-  if (!args.TakeWord("ENTRY_POINTS") || args.empty()) return no_entry_points;
+std::optional<Error> ParseEntryPoints(redis::Args& args, std::vector<std::string>& names) {
+  const Error none{"Insufficient arguments, missing script entry points"};
+  if (!args.TakeWord("ENTRY_POINTS") || args.empty()) return none;
   const auto count = args.NextNumber<int64_t>();
   if (!count || *count < 0) {
     return Error{"Non numeric entry points number provided to AI.SCRIPTSTORE command"};
   }
   for (int64_t i = 0; i < *count; ++i) {
-    if (args.empty()) return no_entry_points;
-    parsed.options.entry_points.emplace_back(args.Next());
+    if (args.empty()) return none;
+    names.emplace_back(args.Next());
+  }
+  return std::nullopt;
+}
+
+Result<StoreArguments> Parse(redis::Args args, EntryPoints entry_points) {
+  const Error no_source{"Insufficient arguments, missing script SOURCE"};
+  const auto device = Device::Parse(args.Next());
+  if (!device) return Error{"Invalid DEVICE"};
+  StoreArguments parsed{{*device, "", {}}, nullptr};
+  // A tag that is missing is not the last thing missing.
+  if (args.TakeWord("TAG") && !args.empty()) parsed.options.tag = args.Next();
+  if (entry_points == EntryPoints::kNamed) {
+    if (auto error = ParseEntryPoints(args, parsed.options.entry_points)) return *error;
   }
   if (!args.TakeWord("SOURCE") || args.empty()) return no_source;
   const std::string_view text = args.Next();
@@ -72,9 +79,9 @@ class StoreTask final : public Task {
 
 }  // namespace
 
-int ScriptStore(RedisModuleCtx* ctx, redis::Args args) {
+int StoreScript(RedisModuleCtx* ctx, redis::Args args, EntryPoints entry_points) {
   RedisModuleString* key = args.NextString();
-  auto parsed = Parse(args);
+  auto parsed = Parse(args, entry_points);
   if (!parsed) return redis::ReplyError(ctx, parsed.error());
   if (const auto error = CheckWritable(ctx, key, persist::ScriptType()))
     return redis::ReplyError(ctx, *error);
@@ -82,5 +89,7 @@ int ScriptStore(RedisModuleCtx* ctx, redis::Args args) {
   auto task = std::make_unique<StoreTask>(redis::String::Hold(ctx, key), std::move(*parsed));
   return RunTask(ctx, device, std::move(task));
 }
+
+int ScriptStore(RedisModuleCtx* ctx, redis::Args args) { return StoreScript(ctx, args, EntryPoints::kNamed); }
 
 }  // namespace redisai::commands

@@ -105,7 +105,7 @@ class TorchScript final : public ScriptProgram {
       if (is_entry_point) {
         stack = {Tensors(inputs), ToList(call.keys), ToList(call.arguments)};
       } else {
-        stack = Positional(function.getSchema().arguments(), inputs);
+        stack = Positional(function.getSchema().arguments(), inputs, call.list_from);
       }
       return CopyAll(function(std::move(stack)), "the script");
     });
@@ -119,18 +119,19 @@ class TorchScript final : public ScriptProgram {
     return list;
   }
 
-  // A tensor for each parameter; a last one that is a list takes all that are left.
-  torch::jit::Stack Positional(const Parameters& parameters, std::span<const TensorRef> inputs) const {
-    torch::jit::Stack stack;
-    while (!inputs.empty()) {
-      const size_t i = stack.size();
-      if (i + 1 == parameters.size() && IsListOf(parameters[i].type(), c10::TypeKind::TensorType)) {
-        stack.emplace_back(Tensors(inputs));
-        break;
-      }
-      stack.emplace_back(ScriptInput(inputs.front(), device_));
-      inputs = inputs.subspan(1);
+  // A tensor for each parameter, and one list: from where the caller says or, where nothing is said, for a
+  // last parameter that is one.
+  torch::jit::Stack Positional(const Parameters& parameters, std::span<const TensorRef> inputs,
+                               std::optional<size_t> list_from) const {
+    if (!list_from && !parameters.empty() && inputs.size() + 1 >= parameters.size() &&
+        IsListOf(parameters.back().type(), c10::TypeKind::TensorType)) {
+      list_from = parameters.size() - 1;
     }
+    torch::jit::Stack stack;
+    for (const TensorRef& input : inputs.first(list_from.value_or(inputs.size()))) {
+      stack.emplace_back(ScriptInput(input, device_));
+    }
+    if (list_from) stack.emplace_back(Tensors(inputs.subspan(*list_from)));
     return stack;
   }
 
