@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import redis
 
@@ -93,31 +91,6 @@ def test_a_dag_does_not_lend_a_user_models_that_its_acl_withholds(server, redis_
         user.close()
     finally:
         redis_client.acl_deluser("limited")
-
-
-def test_the_documented_acl_lets_a_user_run_models_and_not_store_them(server, redis_client, store):
-    text = (Path(__file__).parents[2] / "docs" / "engine.md").read_text()
-    rule = next(line for line in text.splitlines() if line.startswith("ACL SETUSER agent "))
-    store("memory_system:m", models.Double())
-    blob = models.blob(models.Double())
-    payload = redis_client.dump("memory_system:m")
-    redis_client.execute_command(*rule.split())
-    try:
-        with redis.Redis.from_url(server.url, username="agent", password="secret") as user:
-            user.execute_command("AI.TENSORSET", "agent:x", "FLOAT", 1, "VALUES", 4)
-            run = "AI.MODELEXECUTE memory_system:m INPUTS 1 agent:x OUTPUTS 1 {}"
-            assert user.execute_command(*run.format("agent:y").split()) == b"OK"
-            for refused in (
-                ["AI.MODELSTORE", "agent:m", "TORCH", "CPU", "BLOB", blob],
-                ["AI.MODELSET", "agent:m", "TORCH", "CPU", "BLOB", blob],
-                ["AI.MODELDEL", "memory_system:m"],
-                run.format("memory_system:m").split(),
-                ["RESTORE", "agent:m", 0, payload],
-            ):
-                with pytest.raises(redis.exceptions.NoPermissionError):
-                    user.execute_command(*refused)
-    finally:
-        redis_client.acl_deluser("agent")
 
 
 def test_out_of_memory_refuses_writes_and_allows_reads(ai, store, redis_client):

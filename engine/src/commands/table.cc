@@ -31,9 +31,9 @@ struct CommandSpec {
   const char* server_categories = "";
   redis::KeyUse key_use = redis::kReadsKey;  // of the word `key`
   const char* syntax;
-  const char* summary;
+  const char* summary = nullptr;
   const char* complexity;
-  const char* replaced_by = nullptr;  // a deprecated command
+  const char* replaced_by = nullptr;  // of a deprecated command, which has no summary of its own
   const char* tips = nullptr;
 };
 
@@ -164,7 +164,6 @@ constexpr CommandSpec kCommands[] = {
      .server_categories = "dangerous slow",
      .key_use = redis::kOverwritesKey,
      .syntax = "key TORCH device [TAG t] [BATCHSIZE n [MINBATCHSIZE m]] BLOB chunk…",
-     .summary = "Deprecated: AI.MODELSTORE.",
      .complexity = kOfStore,
      .replaced_by = "AI.MODELSTORE"},
     {.name = "ai.modelrun",
@@ -172,7 +171,6 @@ constexpr CommandSpec kCommands[] = {
      .flags = kRuns,
      .category = Category::kRun,
      .syntax = "key [TIMEOUT ms] INPUTS in… OUTPUTS out…",
-     .summary = "Deprecated: AI.MODELEXECUTE.",
      .complexity = kOfRun,
      .replaced_by = "AI.MODELEXECUTE"},
     {.name = "ai.scriptset",
@@ -198,7 +196,6 @@ constexpr CommandSpec kCommands[] = {
      .flags = kRuns,
      .category = Category::kRun,
      .syntax = "[LOAD n in…] [PERSIST n out…] [ROUTING k] [TIMEOUT ms] (|> op)…",
-     .summary = "Deprecated: AI.DAGEXECUTE.",
      .complexity = kOfDag,
      .replaced_by = "AI.DAGEXECUTE"},
     {.name = "ai.dagrun_ro",
@@ -206,7 +203,6 @@ constexpr CommandSpec kCommands[] = {
      .flags = "readonly getkeys-api",
      .category = Category::kRun,
      .syntax = "[LOAD n in…] [ROUTING k] [TIMEOUT ms] (|> op)…",
-     .summary = "Deprecated: AI.DAGEXECUTE_RO.",
      .complexity = kOfDag,
      .replaced_by = "AI.DAGEXECUTE_RO"},
     {.name = "ai.config",
@@ -234,13 +230,11 @@ bool Refused(RedisModuleCtx* ctx, const char* what) {
 
 bool Describe(RedisModuleCommand* command, const CommandSpec& spec) {
   redis::CommandSyntax syntax(spec.syntax, spec.key_use);
-  std::string change;
-  redis::CommandChange history[2] = {};
-  if (spec.replaced_by) {
-    change = std::string("Deprecated in favour of ") + spec.replaced_by + ".";
-    history[0] = {kSince, change.c_str()};
-  }
-  const redis::CommandInfo info{.summary = spec.summary,
+  // For a whole command the server has no better mark.
+  const std::string deprecated =
+      spec.replaced_by ? std::string("Deprecated: use ") + spec.replaced_by + '.' : "";
+  redis::CommandChange history[2] = {{kSince, deprecated.c_str()}, {}};
+  const redis::CommandInfo info{.summary = spec.replaced_by ? deprecated.c_str() : spec.summary,
                                 .complexity = spec.complexity,
                                 .since = kSince,
                                 .history = spec.replaced_by ? history : nullptr,
