@@ -1,6 +1,10 @@
-"""AI.CONFIG, and the arguments of the module."""
+"""AI.CONFIG, the server's configuration `ai.*`, and the arguments of the module."""
 
 from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
 
 import pytest
 import redis
@@ -77,6 +81,9 @@ def test_bad_arguments(ai, arguments, message):
     assert ai("CONFIG", "GET", "MODEL_CHUNK_SIZE") == DEFAULT_CHUNK
 
 
+DOCS = Path(__file__).parents[2] / "docs" / "engine.md"
+ROW = re.compile(r"^\| `(ai\.[a-z-]+)` \| (?:`([A-Z_]+)`)? ?\| (\S+) \| (yes|no) \| .* \|$", re.MULTILINE)
+
 MODULE_ARGUMENTS = {
     "THREADS_PER_QUEUE": "2",
     "INTRA_OP_PARALLELISM": "3",
@@ -87,11 +94,74 @@ MODULE_ARGUMENTS = {
 }
 
 
+def test_the_documented_settings_are_the_servers(redis_client):
+    rows = ROW.findall(DOCS.read_text())
+    defaults = {name: "" if default == "none" else default for name, _, default, _ in rows}
+    assert redis_client.config_get("ai.*") == defaults
+    assert {argument for _, argument, _, _ in rows if argument} == MODULE_ARGUMENTS.keys() - {"TORCH"}
+    for name, _, _, can_change in rows:
+        if can_change == "yes":
+            assert redis_client.config_set(name, defaults[name])
+        else:
+            with pytest.raises(redis.ResponseError, match="can't set immutable config"):
+                redis_client.config_set(name, defaults[name])
+
+
 def test_arguments_of_the_module_are_accepted(start_server):
     server = start_server(engine_args=[word for pair in MODULE_ARGUMENTS.items() for word in pair])
     with redis.Redis.from_url(server.url) as client:
         blob = models.blob(models.Double())
         assert client.execute_command("AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB", blob) == b"OK"
+        arguments = {f"ai.{name.lower().replace('_', '-')}": n for name, n in MODULE_ARGUMENTS.items()}
+        del arguments["ai.torch"]
+        assert client.config_get("ai.*").items() >= arguments.items()
+        loaded = client.info("everything")
+        assert loaded["ai_intra_op_parallelism"] == 3
+        assert "ai_queue_CPU_bthread_n2_used_cpu_total" in loaded  # two workers
+
+
+def test_what_redis_conf_says_wins_over_arguments(start_server):
+    server = start_server(
+        engine_args=["THREADS_PER_QUEUE", "2", "INTRA_OP_PARALLELISM", "2"],
+        config={"ai.threads-per-queue": 3, "ai.max-batch-wait": 70, "ai.model-chunk-size": "1mb"},
+    )
+    with redis.Redis.from_url(server.url) as client:
+        settings = client.config_get("ai.*")
+        assert settings["ai.threads-per-queue"] == "3"
+        assert settings["ai.intra-op-parallelism"] == "2"
+        assert settings["ai.max-batch-wait"] == "70"
+        assert client.execute_command("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE") == 1 << 20
+
+
+@pytest.mark.parametrize("value", ["0", "1025", "many"])
+def test_what_redis_conf_may_not_say(start_server, value):
+    with pytest.raises(ServerStartError, match="ai.threads-per-queue"):
+        start_server(config={"ai.threads-per-queue": value})
+
+
+def test_the_chunk_size_is_one_value(redis_client, ai):
+    try:
+        ai("CONFIG", "MODEL_CHUNK_SIZE", 1000)
+        assert redis_client.config_get("ai.model-chunk-size") == {"ai.model-chunk-size": "1000"}
+        redis_client.config_set("ai.model-chunk-size", "2kb")
+        assert ai("CONFIG", "GET", "MODEL_CHUNK_SIZE") == 2048
+        with pytest.raises(redis.ResponseError, match="argument must be between 1 and"):
+            redis_client.config_set("ai.model-chunk-size", 0)
+    finally:
+        redis_client.config_set("ai.model-chunk-size", DEFAULT_CHUNK)
+
+
+def test_how_long_a_request_waits_for_company(redis_client, ai):
+    options = ["TORCH", "CPU", "BATCHSIZE", 2, "MINBATCHSIZE", 2]
+    ai("MODELSTORE", "m", *options, "BLOB", models.blob(models.Double()))
+    ai("TENSORSET", "x", "FLOAT", 1, 1)
+    redis_client.config_set("ai.max-batch-wait", 150)
+    try:
+        began = time.monotonic()
+        ai("MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
+        assert 0.15 <= time.monotonic() - began < 0.9
+    finally:
+        redis_client.config_set("ai.max-batch-wait", 1000)
 
 
 @pytest.mark.parametrize(
