@@ -1,0 +1,35 @@
+"""The recorded replies of tests/engine/golden, sent by a client alone, in a transaction and in Lua."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine import golden
+
+
+@pytest.fixture(scope="module")
+def connection(server):
+    with golden.Connection(server.url) as opened:
+        yield opened
+
+
+def _groups():
+    return [
+        pytest.param(group, id=f"{name}: {group.title}")
+        for name in golden.names()
+        for group in golden.read(name)[1]
+    ]
+
+
+@pytest.mark.parametrize("way", golden.WAYS)
+@pytest.mark.parametrize("group", _groups())
+def test_replies_are_as_recorded(connection, group, way):
+    lines = [exchange.line for exchange in group.exchanges]
+    recorded = [exchange.reply for exchange in group.exchanges]
+    replies = golden.replay(connection, group, way)
+    assert list(zip(lines, replies, strict=True)) == list(zip(lines, recorded, strict=True))
+
+
+def test_every_command_is_recorded(redis_client):
+    commands = redis_client.execute_command("COMMAND LIST FILTERBY PATTERN ai.*")
+    assert {f"ai.{name}" for name in golden.names()} == {command.decode() for command in commands}
