@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "torch/archive_check.h"
 #include "torch/guard.h"
 #include "torch/tensor_bridge.h"
 
@@ -110,6 +111,7 @@ Result<Program::Ref> MakeProgram(const Blob::Ref& blob, const Device& device) {
     const at::Device torch_device = ToTorch(device);
     const auto archive = std::make_shared<caffe2::serialize::MemoryReadAdapter>(
         blob->view().data(), static_cast<off_t>(blob->view().size()));
+    if (const auto error = CheckArchive(archive)) return Error{"the model cannot be loaded: " + error->text};
     const Module loaded = torch::jit::load(archive, torch_device, /*load_debug_files=*/false);
     return Program::Ref(std::make_shared<TorchProgram>(blob, torch_device, loaded));
   });
