@@ -93,25 +93,6 @@ def test_a_dag_does_not_lend_a_user_models_that_its_acl_withholds(server, redis_
         redis_client.acl_deluser("limited")
 
 
-def test_out_of_memory_refuses_writes_and_allows_reads(ai, store, redis_client):
-    store("m", models.Double())
-    ai("TENSORSET", "x", "FLOAT", 1, "VALUES", 1)
-    redis_client.config_set("maxmemory", 1)
-    try:
-        for command in (
-            ["TENSORSET", "y", "FLOAT", 1],
-            ["MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y"],
-            ["DAGEXECUTE", "LOAD", 1, "x", "|>", "AI.TENSORGET", "x"],
-        ):
-            with pytest.raises(redis.exceptions.OutOfMemoryError):
-                ai(*command)
-        read = ["LOAD", 1, "x", "|>", "AI.MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y"]
-        assert ai("DAGEXECUTE_RO", *read) == [b"OK"]
-    finally:
-        redis_client.config_set("maxmemory", 0)
-    assert not redis_client.exists("y")
-
-
 def test_keys_are_reported_with_their_use(redis_client):
     def uses(*line):
         reply = redis_client.execute_command("COMMAND GETKEYSANDFLAGS", *line)

@@ -180,16 +180,6 @@ def _restores(client: redis.Redis, payload: bytes) -> bool:
     return True
 
 
-def test_memory_usage_sees_data_and_parameters(redis_client):
-    redis_client.execute_command("AI.TENSORSET", "t", "FLOAT", 1000, 100)
-    assert 400_000 <= redis_client.memory_usage("t") < 500_000
-    before = redis_client.info("memory")["used_memory"]
-    redis_client.execute_command("AI.TENSORSET", "u", "FLOAT", 1000, 100)
-    assert redis_client.info("memory")["used_memory"] - before >= 400_000
-    redis_client.delete("t", "u")
-    assert redis_client.info("memory")["used_memory"] - before < 100_000
-
-
 def test_a_script_that_does_not_compile_any_more_is_kept_and_says_why(start_server):
     server = start_server(config=DEBUG)
     with redis.Redis.from_url(server.url) as client:
