@@ -72,8 +72,3 @@ def test_in_lua(dag, redis_client, request):
     command = "AI." + request.node.callspec.params["dag"]
     line = [str(word) for word in [command, *SET_X, *RUN, *GET_Y]]
     assert redis_client.eval("return redis.call(unpack(ARGV))", 0, *line) == [b"OK", b"OK", [b"2", b"4"]]
-
-
-def test_keys_are_reported(redis_client):
-    line = ["AI.DAGRUN", "LOAD", 1, "a", "PERSIST", 1, "c", *SET_X]
-    assert redis_client.command_getkeys(*line) == ["a", "c"]

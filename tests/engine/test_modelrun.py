@@ -82,10 +82,3 @@ def test_in_lua_and_in_multi(ai, two, redis_client):
         pipeline.execute_command(*line)
         pipeline.execute_command("AI.TENSORGET", "sum", "VALUES")
         assert pipeline.execute() == [b"OK", [b"7"]]
-
-
-def test_keys_are_reported(redis_client):
-    keys = redis_client.command_getkeys
-    expected = ["m", "a", "b", "c"]
-    assert keys("AI.MODELRUN", "m", "INPUTS", "a", "b", "OUTPUTS", "c") == expected
-    assert keys("AI.MODELRUN", "m", "TIMEOUT", 5, "INPUTS", "a", "b", "OUTPUTS", "c") == expected

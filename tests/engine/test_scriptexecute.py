@@ -221,25 +221,6 @@ def test_bad_ops_of_a_dag(ai, run, command, op, message):
     assert str(error.value) == message
 
 
-def test_keys_and_flags(redis_client):
-    keys = redis_client.command_getkeys
-    lists = ["KEYS", 1, "k", "ARGS", 1, "a", "INPUTS", 2, "x", "y", "OUTPUTS", 1, "z", "TIMEOUT", 5]
-    assert keys("AI.SCRIPTEXECUTE", "s", "f", *lists) == ["s", "k", "x", "y", "z"]
-    assert keys("AI.SCRIPTSTORE", "s", "CPU", "ENTRY_POINTS", 0) == ["s"]
-    commands = redis_client.command()
-    flags = {
-        name: set(commands[f"ai.{name}"]["flags"]) - {"module"}
-        for name in ("scriptstore", "scriptget", "scriptdel", "scriptexecute", "_scriptscan")
-    }
-    assert flags == {
-        "scriptstore": {"write", "denyoom"},
-        "scriptget": {"readonly"},
-        "scriptdel": {"write"},
-        "scriptexecute": {"write", "denyoom", "movablekeys"},
-        "_scriptscan": {"readonly"},
-    }
-
-
 def test_a_dag_does_not_lend_a_user_scripts_that_its_acl_withholds(server, run, redis_client):
     redis_client.acl_setuser("limited", enabled=True, nopass=True, commands=["+ai.dagexecute"], keys=["x"])
     try:

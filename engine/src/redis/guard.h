@@ -31,11 +31,13 @@ struct Handling {
   int arity;
 };
 
-// The server checks the arity before it calls, but not of what it reads from an AOF.
+// The server checks the arity before it calls, but not of what it reads from an AOF, nor where it asks for
+// the keys: then there are none, and nobody to whom an error could go.
 template <Handler handler, int arity>
 constexpr Handling Handled() {
   return {[](RedisModuleCtx* ctx, RedisModuleString** argv, int argc) noexcept {
-            if (arity < 0 ? argc < -arity : argc != arity) return WrongArity(ctx);
+            if (arity < 0 ? argc < -arity : argc != arity)
+              return IsKeysPositionRequest(ctx) ? kOk : WrongArity(ctx);
             return Callback<handler>(ctx, argv, argc);
           },
           arity};
