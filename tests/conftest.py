@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import socket
 from collections.abc import Callable, Iterator
@@ -48,17 +49,12 @@ def redis_client(server: EmbeddedServer) -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.fixture
-def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
-    """Start servers of the test's own: `start_server(**options)`, the options of EmbeddedServer.
-
-    `cluster_enabled=True` makes it a cluster of one node that serves all slots. Each is stopped after the
-    test.
-    """
+@contextlib.contextmanager
+def _starter() -> Iterator[Callable[..., EmbeddedServer]]:
     _need_packages()
     mine: list[EmbeddedServer] = []
 
-    def start(*, cluster_enabled: bool = False, **options) -> EmbeddedServer:
+    def start(*, cluster_enabled: bool = False, slots: bool = True, **options) -> EmbeddedServer:
         config = {"repl-diskless-sync-delay": 0, **options.pop("config", {})}
         if cluster_enabled:
             config |= {"cluster-enabled": "yes", "cluster-port": _free_port()}
@@ -66,7 +62,7 @@ def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
         started = EmbeddedServer(**options, config=config)
         mine.append(started)
         _running.append(started)
-        if cluster_enabled:
+        if cluster_enabled and slots:
             _serve_all_slots(started)
         return started
 
@@ -74,6 +70,24 @@ def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
     for started in reversed(mine):
         _running.remove(started)
         started.stop()
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., EmbeddedServer]]:
+    """Start servers of the test's own: `start_server(**options)`, the options of EmbeddedServer.
+
+    `cluster_enabled=True` makes it a cluster of one node that serves all slots, or none with `slots=False`.
+    Each is stopped after the test.
+    """
+    with _starter() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_server() -> Iterator[Callable[..., EmbeddedServer]]:
+    """Start servers as start_server does, that the file's tests share. A cluster takes seconds to start."""
+    with _starter() as start:
+        yield start
 
 
 @pytest.fixture

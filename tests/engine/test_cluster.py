@@ -8,14 +8,15 @@ import redis
 from tests.engine import models, scripts
 
 
-@pytest.fixture
-def cluster(start_server):
-    return start_server(cluster_enabled=True)
+@pytest.fixture(scope="module")
+def cluster(start_shared_server):
+    return start_shared_server(cluster_enabled=True)
 
 
 @pytest.fixture
 def client(cluster):
     with redis.Redis.from_url(cluster.url) as connected:
+        connected.flushall()
         yield connected
 
 
@@ -52,7 +53,7 @@ def test_in_a_script_that_declares_its_keys(client):
     assert client.eval_ro(script, 1, "{a}", "{b}model") == [b"6"]
 
 
-@pytest.mark.parametrize("leave", ["delete", "unlink", "flushall", "set", "expire", "rename"])
+@pytest.mark.parametrize("leave", ["delete", "unlink", "flushall", "set", "expire", "evict", "rename"])
 def test_a_model_that_left_its_key_is_not_found(client, wait_until, leave):
     store(client, "{b}model")
     if leave == "flushall":
@@ -62,6 +63,11 @@ def test_a_model_that_left_its_key_is_not_found(client, wait_until, leave):
     elif leave == "expire":
         client.pexpire("{b}model", 1)
         wait_until(lambda: not client.exists("{b}model"))
+    elif leave == "evict":
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory", 1)
+        wait_until(lambda: not client.exists("{b}model"))
+        client.config_set("maxmemory", 0)
     elif leave == "rename":
         client.rename("{b}model", "{b}other")
         assert run(client, "{b}other") == [b"6"]
@@ -124,3 +130,11 @@ def test_what_a_script_may_reach_by_slot(client):
         pipeline.execute_command("AI.SCRIPTEXECUTE", "{b}s", *run_model)
         pipeline.execute_command("AI.TENSORGET", "{b}y", "VALUES")
         assert pipeline.execute() == [b"OK", [b"8"]]
+
+
+def test_commands_that_are_too_short_are_an_error(client):
+    """A cluster asks each command for its keys before it looks at their number."""
+    for name in ("AI.MODELEXECUTE", "AI.MODELRUN", "AI.SCRIPTEXECUTE"):
+        with pytest.raises(redis.ResponseError, match=f"wrong number of arguments for '{name.lower()}'"):
+            client.execute_command(name)
+    assert client.ping()
