@@ -144,6 +144,8 @@ struct TypeMethods {
   F(CloseKey, void, RedisModuleKey*)                                                                      \
   F(KeyType, int, RedisModuleKey*)                                                                        \
   F(DeleteKey, int, RedisModuleKey*)                                                                      \
+  F(GetAbsExpire, long long, RedisModuleKey*)                                                             \
+  F(Milliseconds, long long, )                                                                            \
   F(CreateDataType, RedisModuleType*, RedisModuleCtx*, const char*, int, TypeMethods*)                    \
   F(ModuleTypeSetValue, int, RedisModuleKey*, RedisModuleType*, void*)                                    \
   F(ModuleTypeGetType, RedisModuleType*, RedisModuleKey*)                                                 \
