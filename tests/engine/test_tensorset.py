@@ -153,13 +153,3 @@ def test_a_key_of_another_type_is_left_alone(ai, redis_client):
     ):
         ai("TENSORSET", "t", "FLOAT", 1)
     assert redis_client.get("t") == b"text"
-
-
-def test_a_watched_key_that_changes_stops_the_transaction(ai, redis_client):
-    with redis_client.pipeline() as pipeline:
-        pipeline.watch("t")
-        ai("TENSORSET", "t", "FLOAT", 1)
-        pipeline.multi()
-        pipeline.set("other", 1)
-        with pytest.raises(redis.WatchError):
-            pipeline.execute()
