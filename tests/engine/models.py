@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+from collections.abc import Callable
 
 import torch
 
@@ -100,3 +102,18 @@ def blob(module: torch.nn.Module) -> bytes:
     buffer = io.BytesIO()
     torch.jit.save(torch.jit.script(module), buffer)
     return buffer.getvalue()
+
+
+def rewritten(blob: bytes, part: str, change: Callable, compression=zipfile.ZIP_STORED) -> bytes:
+    """The archive with `change` applied to the records whose name contains `part`; None leaves one out."""
+    target = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(blob)) as source,
+        zipfile.ZipFile(target, "w", compression) as archive,
+    ):
+        for name in source.namelist():
+            data = source.read(name)
+            data = change(data) if part in name else data
+            if data is not None:
+                archive.writestr(name, data)
+    return target.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zipfile
 
@@ -17,18 +16,7 @@ NESTED = 1_000_000
 
 
 def rewritten(part: str, change, compression=zipfile.ZIP_STORED) -> bytes:
-    """The archive with `change` applied to the records whose name contains `part`; None leaves one out."""
-    target = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(BLOB)) as source,
-        zipfile.ZipFile(target, "w", compression) as archive,
-    ):
-        for name in source.namelist():
-            data = source.read(name)
-            data = change(data) if part in name else data
-            if data is not None:
-                archive.writestr(name, data)
-    return target.getvalue()
+    return models.rewritten(BLOB, part, change, compression)
 
 
 def with_pickle_begun_by(operations: bytes) -> bytes:

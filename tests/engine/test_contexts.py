@@ -36,6 +36,34 @@ def test_a_dag_in_a_read_only_script(store, redis_client):
     assert redis_client.eval_ro(DAG_IN_LUA, 1, "k", 21) == [b"OK", b"OK", [b"42"]]
 
 
+FUNCTIONS = """#!lua name=engine
+local function double(keys, args)
+  redis.call('AI.TENSORSET', keys[1], 'FLOAT', 1, 'VALUES', args[1])
+  redis.call('AI.MODELEXECUTE', keys[2], 'INPUTS', 1, keys[1], 'OUTPUTS', 1, keys[1])
+  return redis.call('AI.TENSORGET', keys[1], 'VALUES')[1]
+end
+redis.register_function('double', double)
+redis.register_function{function_name='call', callback=function(keys, args)
+  return redis.pcall(unpack(args))
+end, flags={'no-writes'}}
+"""
+
+
+def test_in_a_function(store, redis_client):
+    store("m", models.Double())
+    redis_client.function_load(FUNCTIONS, replace=True)
+    try:
+        assert redis_client.fcall("double", 2, "x", "m", 21) == b"42"
+        dag = "AI.DAGEXECUTE_RO LOAD 1 x |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y |> AI.TENSORGET y VALUES"
+        assert redis_client.fcall_ro("call", 2, "x", "m", *dag.split()) == [b"OK", [b"84"]]
+        with pytest.raises(
+            redis.ResponseError, match="Write commands are not allowed from read-only scripts"
+        ):
+            redis_client.fcall_ro("call", 1, "y", "AI.TENSORSET", "y", "FLOAT", 1)
+    finally:
+        redis_client.function_delete("engine")
+
+
 def test_a_failing_op_is_an_error_inside_the_array_in_lua(store, redis_client):
     store("m", models.RefusesNan())
     reply = redis_client.eval(DAG_IN_LUA, 1, "k", "nan")

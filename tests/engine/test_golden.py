@@ -1,4 +1,4 @@
-"""The recorded replies of tests/engine/golden, sent by a client alone, in a transaction and in Lua."""
+"""The recorded replies of tests/engine/golden, in each way that a client has to send commands."""
 
 from __future__ import annotations
 

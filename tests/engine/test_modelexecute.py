@@ -167,27 +167,6 @@ def test_a_request_that_waits_too_long_is_timed_out(ai, store, redis_client, wai
     assert not redis_client.exists("late")
 
 
-def test_keys_that_vanish_while_a_request_runs(ai, store, redis_client, wait_until):
-    store("slow", models.Slow())
-    ai("TENSORSET", "rounds", "INT64", 1, "VALUES", 400)
-    failures = []
-
-    def run():
-        try:
-            ai("MODELEXECUTE", "slow", "INPUTS", 1, "rounds", "OUTPUTS", 1, "y")
-        except redis.ResponseError as error:
-            failures.append(str(error))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    wait_until(lambda: redis_client.info("clients")["blocked_clients"] == 1)
-    redis_client.flushall()
-    redis_client.set("y", "text")
-    thread.join()
-    assert failures == ["WRONGTYPE Operation against a key holding the wrong kind of value"]
-    assert redis_client.get("y") == b"text"
-
-
 def test_many_clients_at_once(store, server, ai):
     store("m", models.Double())
     wrong = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
+
 import pytest
 import redis
 
@@ -146,6 +149,24 @@ def test_dump_restore_and_copy(redis_client):
     assert redis_client.execute_command("AI.INFO", "m:copied")[15] == 1  # a copy counts its own runs
 
 
+@pytest.fixture(scope="module")
+def lenient_server(start_shared_server):
+    """A server that does not look at the checksums of payloads."""
+    server = start_shared_server(config=DEBUG)
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", 1)
+    return server
+
+
+@pytest.fixture
+def debug_client(lenient_server):
+    """A client of the lenient server, which holds what `fill` stores."""
+    with redis.Redis.from_url(lenient_server.url) as client:
+        client.flushall()
+        fill(client)
+        yield client
+
+
 def test_forged_payloads_fail_cleanly(start_server):
     server = start_server(config=DEBUG)
     with redis.Redis.from_url(server.url) as client:
@@ -192,3 +213,69 @@ def test_a_script_that_does_not_compile_any_more_is_kept_and_says_why(start_serv
         with pytest.raises(redis.ResponseError, match="^the script cannot be compiled: .*undefined value y"):
             client.execute_command("AI.SCRIPTEXECUTE", "script", "f", "KEYS", 0)
         assert client.memory_usage("script") > 100
+
+
+def _commands_of_aof(folder: Path) -> list[list[bytes]]:
+    """The commands since the last rewrite, which the file holds as a client would send them."""
+    data = next(folder.glob("appendonlydir/*.incr.aof")).read_bytes()
+    commands = []
+    while data:
+        line, data = data.split(b"\r\n", 1)
+        words = []
+        for _ in range(int(line[1:])):
+            size, data = data.split(b"\r\n", 1)
+            words.append(data[: int(size[1:])])
+            data = data[int(size[1:]) + 2 :]
+        commands.append(words)
+    return commands
+
+
+def test_executions_are_logged_as_their_results(start_server, tmp_path):
+    server = start_server(data_dir=tmp_path, appendonly=True, config={"appendfsync": "always"})
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command(
+            *("AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB"), models.blob(models.AddAndMultiply())
+        )
+        client.execute_command("AI.SCRIPTSTORE", "s", "CPU", *scripts.arguments())
+        client.execute_command("AI.TENSORSET", "x", "FLOAT", 1, "VALUES", 3)
+        stored = len(_commands_of_aof(tmp_path))
+        send(client, "AI.SCRIPTEXECUTE s add INPUTS 2 x x OUTPUTS 1 one")
+        send(client, "AI.MODELEXECUTE m INPUTS 2 x x OUTPUTS 2 sum product")
+        dag = "|> AI.TENSORSET a FLOAT 1 VALUES 3 |> AI.MODELEXECUTE m INPUTS 2 a a OUTPUTS 2 b c"
+        send(client, f"AI.DAGEXECUTE PERSIST 2 a c {dag}")
+        send(client, f"AI.DAGEXECUTE_RO ROUTING x {dag}")
+        three, six, nine = (struct.pack("<f", value) for value in (3, 6, 9))
+
+        def tensorset(key: bytes, data: bytes) -> list[bytes]:
+            return [b"AI.TENSORSET", key, b"FLOAT", b"1", b"BLOB", data]
+
+        assert _commands_of_aof(tmp_path)[stored:] == [
+            tensorset(b"one", six),
+            *([b"MULTI"], tensorset(b"sum", six), tensorset(b"product", nine), [b"EXEC"]),
+            *([b"MULTI"], tensorset(b"a", three), tensorset(b"c", nine), [b"EXEC"]),
+        ]
+
+
+@pytest.mark.parametrize("key", ["x", "strings", "m", "script"])
+def test_a_payload_of_a_newer_encoding_is_refused(debug_client, key):
+    payload = debug_client.dump(key)
+    # The type's name and, in the last ten bits, its encoding's version are the eight bytes after two.
+    version = struct.unpack(">H", payload[8:10])[0] & 0x3FF
+    assert version == 1
+    forged = payload[:8] + struct.pack(">H", struct.unpack(">H", payload[8:10])[0] + 1) + payload[10:]
+    with pytest.raises(redis.ResponseError, match="Bad data format"):
+        debug_client.restore("forged", 0, forged)
+
+
+def test_a_restored_model_is_not_believed_more_than_a_stored_one(debug_client):
+    """It is kept, as one whose device is missing, and answers each run with the reason."""
+    blob = models.rewritten(models.blob(models.Weights(4)), "data.pkl", bytes)
+    elements, more = b"K\x10t", b"K\xfft"  # of the 4 x 4 parameters
+    assert blob.count(elements) == 1
+    hostile = models.rewritten(blob, "data.pkl", lambda pickle: pickle.replace(elements, more))
+    debug_client.config_set("rdbcompression", "no")
+    debug_client.execute_command("AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB", blob)
+    debug_client.restore("forged", 0, debug_client.dump("m").replace(blob, hostile))
+    assert debug_client.execute_command("AI.MODELGET", "forged", "BLOB") == hostile
+    with pytest.raises(redis.ResponseError, match="shorter than it is said to be"):
+        send(debug_client, "AI.MODELEXECUTE forged INPUTS 1 x OUTPUTS 1 y")

@@ -7,7 +7,7 @@ import threading
 import pytest
 import redis
 
-from tests.engine import models, scripts
+from tests.engine import models
 
 
 @pytest.fixture
@@ -229,18 +229,3 @@ def test_a_dag_does_not_lend_a_user_scripts_that_its_acl_withholds(server, run, 
             user.execute_command("AI.DAGEXECUTE", "ROUTING", "x", *SET_X, *ADD)
     finally:
         redis_client.acl_deluser("limited")
-
-
-def test_a_script_replaced_while_a_call_waits(ai, run, store_script, redis_client, wait_until):
-    thread = threading.Thread(target=run, args=["slow", "INPUTS", 1, "a", "ARGS", 1, 400])
-    waiting = threading.Thread(target=run, args=["add", "INPUTS", 2, "a", "b", "OUTPUTS", 1, "y"])
-    thread.start()
-    wait_until(lambda: redis_client.info("clients")["blocked_clients"] == 1)
-    waiting.start()
-    wait_until(lambda: redis_client.info("clients")["blocked_clients"] == 2)
-    redis_client.flushall()
-    thread.join()
-    waiting.join()
-    assert ai("TENSORGET", "y", "VALUES") == [b"4", b"7"]
-    store_script("s", scripts.REDIS_ARGUMENTS)
-    assert ai("INFO", "s")[15] == 0

@@ -15,8 +15,8 @@ To record anew, after a change that is meant to change replies, or with a new co
 
 and look at the difference before it is committed. The engine is the one that the tests test.
 
-Each group must have the same replies in a transaction and in Lua: no numbers beyond 2**53, which is all that
-Lua's have room for, and no TIMEDOUT.
+Each group must have the same replies in every one of WAYS: no numbers beyond 2**53, which is all that Lua's
+have room for, no SELECT, and no TIMEDOUT.
 """
 
 from __future__ import annotations
@@ -181,10 +181,18 @@ def _in_lua(connection: Connection, commands: list[list[bytes]]) -> list:
     return [connection(b"EVAL", call, b"0", *command) for command in commands]
 
 
+def _in_another_database(connection: Connection, commands: list[list[bytes]]) -> list:
+    connection(b"SELECT", b"3")
+    replies = _plain(connection, commands)
+    connection(b"SELECT", b"0")
+    return replies
+
+
 WAYS: dict[str, Callable[[Connection, list[list[bytes]]], list]] = {
     "plain": _plain,
     "in MULTI": _in_multi,
     "in Lua": _in_lua,
+    "in another database": _in_another_database,
 }
 
 
