@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 import redis
 import torch
 
 from tests.engine import models, scripts
+from tests.helpers import wait_until
 
 SECTIONS = ["versions", "git", "load_time_configs", "backends_info", "cpu", "models", "queues", "runs"]
 
@@ -74,6 +76,23 @@ def test_processor_time_of_each_worker(fresh):
     assert set(times) == own | workers
     assert times["ai_self_used_cpu_user"] > 0
     assert sum(times[name] for name in workers) > 0
+
+
+def test_workers_without_work_use_no_processor(fresh):
+    store(fresh, "m", models.Double())
+    fresh.execute_command("AI.TENSORSET", "x", "FLOAT", 1)
+
+    def worker_times() -> dict:
+        return {name: seconds for name, seconds in fresh.info("ai_cpu").items() if "bthread" in name}
+
+    run(fresh, "m")
+    # A worker that answered may be on its way to sleep still.
+    wait_until(lambda: worker_times() == worker_times())
+    before = worker_times()
+    end = time.monotonic() + 0.1
+    while time.monotonic() < end:
+        fresh.ping()
+    assert worker_times() == before
 
 
 def test_models_and_their_bytes(fresh):

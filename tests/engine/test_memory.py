@@ -50,6 +50,8 @@ def test_used_memory_sees_what_is_stored_and_what_models_put_out(ai, store, redi
     assert used(redis_client) - before >= 800_000
     redis_client.delete("t", "y")
     assert used(redis_client) - before < 100_000
+    store("weights", models.Weights(500))
+    assert used(redis_client) - before >= len(models.blob(models.Weights(500)))
 
 
 def test_a_state_of_25_floats_under_an_agents_key_costs_at_most_230_bytes(ai, redis_client):
