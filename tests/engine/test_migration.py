@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import redis
 
@@ -149,3 +151,47 @@ def test_while_a_slot_is_on_its_way_the_client_is_sent_after_its_keys(nodes):
     assert second.execute_command(*read) == [b"2", b"4"]
     with pytest.raises(redis.ResponseError, match="^MOVED "):
         first.execute_command(*run)
+
+
+@pytest.mark.parametrize("request_", ["model", "script", "dag", "store"])
+def test_what_is_ready_after_its_slot_has_moved_is_an_error(nodes, request_):
+    """It would lie on a node where nobody looks for it."""
+    first, second = nodes
+    values = Values(f"late {request_}")
+    values.store(first)
+    output = values.floats + ":output"
+    local = f"{values.floats}:model"
+    first.execute_command("AI.MODELSTORE", local, "TORCH", "CPU", "BLOB", models.blob(models.Double()))
+    first.execute_command("AI.SCRIPTSTORE", f"{local}:script", "CPU", *scripts.arguments())
+    ways = ["INPUTS", 1, values.floats, "OUTPUTS", 1, output]
+    request = {
+        "model": ["AI.MODELEXECUTE", local, *ways],
+        "script": [
+            "AI.SCRIPTEXECUTE",
+            f"{local}:script",
+            "add",
+            "INPUTS",
+            2,
+            *[values.floats] * 2,
+            *ways[3:],
+        ],
+        "dag": [
+            *("AI.DAGEXECUTE", "LOAD", 1, values.floats, "PERSIST", 1, output),
+            *("|>", "AI.MODELEXECUTE", local, *ways),
+        ],
+        "store": ["AI.MODELSTORE", output, "TORCH", "CPU", "BLOB", models.blob(models.Double())],
+    }[request_]
+    first.execute_command("AI.MODELSTORE", "{slow}m", "TORCH", "CPU", "BLOB", models.blob(models.Slow()))
+    first.execute_command("AI.TENSORSET", "{slow}x", "INT64", 1, "VALUES", 300)
+    clients = [redis.Redis(**first.connection_pool.connection_kwargs) for _ in range(2)]
+    busy = ["AI.MODELEXECUTE", "{slow}m", "INPUTS", 1, "{slow}x", "OUTPUTS", 1, "{slow}y"]
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(clients[0].execute_command, *busy)
+        wait_until(lambda: first.info("clients")["blocked_clients"] == 1)
+        waiting = pool.submit(clients[1].execute_command, *request)
+        wait_until(lambda: first.info("clients")["blocked_clients"] == 2)
+        move_slot(first, second, values.floats)
+        with pytest.raises(redis.ResponseError, match="^the key's slot has moved to another shard$"):
+            waiting.result()
+    slot = first.execute_command("CLUSTER KEYSLOT", output)
+    assert first.execute_command("CLUSTER COUNTKEYSINSLOT", slot) == 0

@@ -88,6 +88,16 @@ bool MustKeep(RedisModuleCtx* ctx) {
   return (redis::GetContextFlags(ctx) & (redis::kFromMaster | redis::kLoading)) != 0;
 }
 
+std::optional<Error> CheckStillWritable(RedisModuleCtx* ctx, RedisModuleString* name, RedisModuleType* type) {
+  // The server lets a module call no command on a key of another node, and has no other way to ask.
+  if (persist::TracksValueNames()) {
+    RedisModuleCallReply* reply = redis::Call(ctx, "EXISTS", "s", name);
+    if (!reply) return Error{"the key's slot has moved to another shard"};
+    redis::FreeCallReply(reply);
+  }
+  return CheckWritable(ctx, name, type);
+}
+
 void WriteTensor(RedisModuleCtx* ctx, RedisModuleString* key, TensorRef tensor) {
   persist::ReplicateTensor(ctx, key, *tensor);
   Write(ctx, key, persist::TensorType(), std::move(tensor).Release(), "ai.tensorset");
@@ -113,7 +123,7 @@ void DeleteValue(RedisModuleCtx* ctx, RedisModuleString* key, const char* comman
 
 std::optional<Error> WriteTensors(RedisModuleCtx* ctx, std::span<NamedTensor> tensors) {
   for (const auto& [key, tensor] : tensors) {
-    if (auto error = CheckWritable(ctx, key.get(), persist::TensorType())) return error;
+    if (auto error = CheckStillWritable(ctx, key.get(), persist::TensorType())) return error;
   }
   for (auto& [key, tensor] : tensors) WriteTensor(ctx, key.get(), std::move(tensor));
   return std::nullopt;

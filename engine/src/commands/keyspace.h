@@ -29,6 +29,9 @@ Result<Script::Ref> ReadUndeclaredScript(RedisModuleCtx* ctx, const redis::Calle
 
 // Whether `key` is free or holds a value of `type` already.
 std::optional<Error> CheckWritable(RedisModuleCtx* ctx, RedisModuleString* key, RedisModuleType* type);
+// The same of a command that may have waited since the server looked at its keys: in a cluster, their slot
+// may have gone to another node.
+std::optional<Error> CheckStillWritable(RedisModuleCtx* ctx, RedisModuleString* key, RedisModuleType* type);
 
 // Whether a model or script that cannot run here is kept all the same, to answer each run with the reason:
 // what the master or an AOF says is stored is stored.
@@ -44,7 +47,7 @@ void WriteScript(RedisModuleCtx* ctx, RedisModuleString* key, const Script::Ref&
 // checked.
 void DeleteValue(RedisModuleCtx* ctx, RedisModuleString* key, const char* command, const char* event);
 
-// All of the tensors or, when one of the keys holds another type, none.
+// All of the tensors or, when one of the keys cannot be written, none.
 using NamedTensor = std::pair<redis::String, TensorRef>;
 std::optional<Error> WriteTensors(RedisModuleCtx* ctx, std::span<NamedTensor> tensors);
 

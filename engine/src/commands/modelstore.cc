@@ -76,7 +76,7 @@ class StoreTask final : public Task {
 
   int Finish(RedisModuleCtx* ctx) override {
     if (!program_ && !MustKeep(ctx)) return redis::ReplyError(ctx, program_.error());
-    if (const auto error = CheckWritable(ctx, key_.get(), persist::ModelType()))
+    if (const auto error = CheckStillWritable(ctx, key_.get(), persist::ModelType()))
       return redis::ReplyError(ctx, *error);
     WriteModel(ctx, key_.get(),
                std::make_shared<Model>(std::move(arguments_.options), std::move(arguments_.blob),

@@ -63,7 +63,7 @@ class StoreTask final : public Task {
 
   int Finish(RedisModuleCtx* ctx) override {
     if (!program_ && !MustKeep(ctx)) return redis::ReplyError(ctx, program_.error());
-    if (const auto error = CheckWritable(ctx, key_.get(), persist::ScriptType()))
+    if (const auto error = CheckStillWritable(ctx, key_.get(), persist::ScriptType()))
       return redis::ReplyError(ctx, *error);
     WriteScript(ctx, key_.get(),
                 std::make_shared<Script>(std::move(arguments_.options), std::move(arguments_.source),
