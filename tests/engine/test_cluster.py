@@ -138,3 +138,25 @@ def test_commands_that_are_too_short_are_an_error(client):
         with pytest.raises(redis.ResponseError, match=f"wrong number of arguments for '{name.lower()}'"):
             client.execute_command(name)
     assert client.ping()
+
+
+def test_a_replica_gets_results_and_serves_what_reads(client, start_shared_server, wait_until):
+    replica_server = start_shared_server(cluster_enabled=True, slots=False)
+    store(client, "{b}model")
+    client.execute_command("AI.TENSORSET", "{b}x", "FLOAT", 1, "VALUES", 4)
+    with redis.Redis.from_url(replica_server.url) as replica:
+        kwargs = client.connection_pool.connection_kwargs
+        bus_port = client.config_get("cluster-port")["cluster-port"]
+        replica.execute_command("CLUSTER MEET", "127.0.0.1", kwargs["port"], bus_port)
+        wait_until(lambda: replica.execute_command("CLUSTER INFO")["cluster_slots_assigned"] == "16384")
+        replica.execute_command("CLUSTER REPLICATE", client.execute_command("CLUSTER MYID"))
+        wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 30)
+        store(client, "{c}model")
+        client.execute_command("AI.MODELEXECUTE", "{b}model", "INPUTS", 1, "{b}x", "OUTPUTS", 1, "{b}y")
+        assert client.wait(1, 10_000) == 1
+        replica.execute_command("READONLY")
+        assert sorted(replica.keys()) == [b"{b}model", b"{b}x", b"{b}y", b"{c}model"]
+        for model in ("{b}model", "{c}model"):
+            assert run(replica, model) == [b"6"]
+        with pytest.raises(redis.ResponseError, match="^MOVED "):
+            replica.execute_command("AI.TENSORSET", "{b}x", "FLOAT", 1)
