@@ -140,6 +140,30 @@ REDIS_ENTRY_POINTS = [
     "call_itself",
 ]
 
+# Functions that take tensors one by one, as AI.SCRIPTRUN calls them.
+PLAIN = """
+def subtract(a, b):
+    return a - b
+
+def total(first, rest: List[Tensor]):
+    for tensor in rest:
+        first = first + tensor
+    return first
+
+def sum_of(tensors: List[Tensor]):
+    return torch.stack(tensors).sum(0)
+
+def both(a):
+    return [a, a + 1]
+
+def remember(a):
+    redis.execute("SET", "seen", "yes")
+    return a
+
+def recall(a):
+    return torch.tensor([int(str(redis.execute("GET", "number")))])
+"""
+
 
 def arguments(source: str = SOURCE, entry_points: list[str] | None = None) -> list:
     """All that follows the tag in AI.SCRIPTSTORE."""

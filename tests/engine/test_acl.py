@@ -17,10 +17,10 @@ RULES = [
 
 TENSORS = {"ai.tensorset", "ai.tensorget"}
 RUNS = {
-    *("ai.modelexecute", "ai.modelrun", "ai.scriptexecute"),
+    *("ai.modelexecute", "ai.modelrun", "ai.scriptexecute", "ai.scriptrun"),
     *("ai.dagexecute", "ai.dagexecute_ro", "ai.dagrun", "ai.dagrun_ro"),
 }
-STORES = {"ai.modelstore", "ai.modelset", "ai.scriptstore"}
+STORES = {"ai.modelstore", "ai.modelset", "ai.scriptstore", "ai.scriptset"}
 DELETES = {"ai.modeldel", "ai.scriptdel"}
 READS = {"ai.modelget", "ai.scriptget", "ai.info", "ai._modelscan", "ai._scriptscan"}
 

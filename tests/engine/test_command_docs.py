@@ -14,13 +14,16 @@ ROW = re.compile(r"^\| `(AI\.[A-Z_]+) ?(.*?)` \| (.*) \|$", re.MULTILINE)
 DEPRECATED = {
     "AI.MODELSET": "AI.MODELSTORE",
     "AI.MODELRUN": "AI.MODELEXECUTE",
+    "AI.SCRIPTSET": "AI.SCRIPTSTORE",
+    "AI.SCRIPTRUN": "AI.SCRIPTEXECUTE",
     "AI.DAGRUN": "AI.DAGEXECUTE",
     "AI.DAGRUN_RO": "AI.DAGEXECUTE_RO",
 }
 
 # Fewer words than the syntax asks for: an error of the engine's own says what is missing.
 LENIENT = {
-    *("AI.MODELSTORE", "AI.MODELSET", "AI.SCRIPTSTORE", "AI.MODELEXECUTE", "AI.MODELRUN"),
+    *("AI.MODELSTORE", "AI.MODELSET", "AI.SCRIPTSTORE", "AI.SCRIPTSET", "AI.MODELEXECUTE"),
+    *("AI.MODELRUN", "AI.SCRIPTRUN"),
     *("AI.DAGEXECUTE", "AI.DAGEXECUTE_RO", "AI.DAGRUN", "AI.DAGRUN_RO"),
 }
 
@@ -133,6 +136,15 @@ def test_the_server_counts_the_words(redis_client, command):
             [
                 ({"RO", "access"}, ("index", 1), "range"),
                 ({"RO", "access", "incomplete"}, ("keyword", "INPUTS"), "unknown"),
+                ({"OW", "update", "incomplete"}, ("keyword", "OUTPUTS"), "range"),
+            ],
+        ),
+        (
+            "ai.scriptrun",
+            [
+                ({"RO", "access"}, ("index", 1), "range"),
+                ({"RO", "access", "incomplete"}, ("keyword", "INPUTS"), "unknown"),
+                ({"RO", "access", "incomplete"}, ("keyword", "$"), "unknown"),
                 ({"OW", "update", "incomplete"}, ("keyword", "OUTPUTS"), "range"),
             ],
         ),

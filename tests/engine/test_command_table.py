@@ -27,6 +27,8 @@ FLAGS = {
     "dagexecute_ro": READS | REPORTS_ITS_KEYS,
     "modelset": WRITES_MORE,
     "modelrun": WRITES_MORE | REPORTS_ITS_KEYS,
+    "scriptset": WRITES_MORE,
+    "scriptrun": WRITES_MORE | REPORTS_ITS_KEYS,
     "dagrun": WRITES_MORE | REPORTS_ITS_KEYS,
     "dagrun_ro": READS | REPORTS_ITS_KEYS,
     "config": WRITES,
@@ -59,6 +61,9 @@ KEYS = {
     "AI.SCRIPTEXECUTE s": None,
     "AI.SCRIPTEXECUTE s f": ["s"],
     "AI.SCRIPTEXECUTE s f KEYS 9 k": ["s"],
+    "AI.SCRIPTSET s CPU SOURCE text": ["s"],
+    "AI.SCRIPTRUN s f TIMEOUT 5 INPUTS a $ b OUTPUTS c": ["s", "a", "b", "c"],
+    "AI.SCRIPTRUN s f": ["s"],
     f"AI.DAGEXECUTE {LOAD_AND_PERSIST}": ["a", "b", "c", "z"],
     f"AI.DAGRUN {LOAD_AND_PERSIST}": ["a", "b", "c", "z"],
     f"AI.DAGEXECUTE_RO {LOAD_AND_PERSIST}": ["a", "b", "c", "z"],
@@ -73,7 +78,7 @@ KEYS = {
 
 
 # What the server says of a command without keys; of one that reports them itself, the second.
-NO_KEYS = "no key arguments|Invalid arguments specified for command"
+NO_KEYS = "no key arguments|Invalid (number of )?arguments specified for command"
 
 
 @pytest.mark.parametrize("name", FLAGS)

@@ -123,13 +123,13 @@ def test_arguments_of_the_module_are_accepted(start_server):
 def test_what_redis_conf_says_wins_over_arguments(start_server):
     server = start_server(
         engine_args=["THREADS_PER_QUEUE", "2", "INTRA_OP_PARALLELISM", "2"],
-        config={"ai.threads-per-queue": 3, "ai.max-batch-wait": 70, "ai.model-chunk-size": "1mb"},
+        config={"ai.threads-per-queue": 3, "ai.max-batch-wait-ms": 70, "ai.model-chunk-size": "1mb"},
     )
     with redis.Redis.from_url(server.url) as client:
         settings = client.config_get("ai.*")
         assert settings["ai.threads-per-queue"] == "3"
         assert settings["ai.intra-op-parallelism"] == "2"
-        assert settings["ai.max-batch-wait"] == "70"
+        assert settings["ai.max-batch-wait-ms"] == "70"
         assert client.execute_command("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE") == 1 << 20
 
 
@@ -155,13 +155,13 @@ def test_how_long_a_request_waits_for_company(redis_client, ai):
     options = ["TORCH", "CPU", "BATCHSIZE", 2, "MINBATCHSIZE", 2]
     ai("MODELSTORE", "m", *options, "BLOB", models.blob(models.Double()))
     ai("TENSORSET", "x", "FLOAT", 1, 1)
-    redis_client.config_set("ai.max-batch-wait", 150)
+    redis_client.config_set("ai.max-batch-wait-ms", 150)
     try:
         began = time.monotonic()
         ai("MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y")
         assert 0.15 <= time.monotonic() - began < 0.9
     finally:
-        redis_client.config_set("ai.max-batch-wait", 1000)
+        redis_client.config_set("ai.max-batch-wait-ms", 1000)
 
 
 @pytest.mark.parametrize(

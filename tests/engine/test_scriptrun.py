@@ -5,34 +5,13 @@ from __future__ import annotations
 import pytest
 import redis
 
-SOURCE = """
-def subtract(a, b):
-    return a - b
-
-def total(first, rest: List[Tensor]):
-    for tensor in rest:
-        first = first + tensor
-    return first
-
-def sum_of(tensors: List[Tensor]):
-    return torch.stack(tensors).sum(0)
-
-def both(a):
-    return [a, a + 1]
-
-def remember(a):
-    redis.execute("SET", "seen", "yes")
-    return a
-
-def recall(a):
-    return torch.tensor([int(str(redis.execute("GET", "number")))])
-"""
+from tests.engine import scripts
 
 
 @pytest.fixture
 def run(ai):
-    """`run(function, …)` is AI.SCRIPTRUN of SOURCE with tensors a = 5, b = 3, c = 1."""
-    ai("SCRIPTSET", "s", "CPU", "SOURCE", SOURCE)
+    """`run(function, …)` is AI.SCRIPTRUN of scripts.PLAIN with tensors a = 5, b = 3, c = 1."""
+    ai("SCRIPTSET", "s", "CPU", "SOURCE", scripts.PLAIN)
     for key, value in (("a", 5), ("b", 3), ("c", 1)):
         ai("TENSORSET", key, "FLOAT", 1, "VALUES", value)
     return lambda function, *arguments: ai("SCRIPTRUN", "s", function, *arguments)
@@ -119,11 +98,6 @@ def test_in_lua_and_in_multi(ai, run, redis_client):
         pipeline.execute_command(*line)
         pipeline.execute_command("AI.TENSORGET", "out", "VALUES")
         assert pipeline.execute() == [b"OK", [b"8"]]
-
-
-def test_keys_are_reported(redis_client):
-    line = ["AI.SCRIPTRUN", "s", "f", "TIMEOUT", 5, "INPUTS", "a", "$", "b", "OUTPUTS", "c"]
-    assert redis_client.command_getkeys(*line) == ["s", "a", "b", "c"]
 
 
 SET_X = ["|>", "AI.TENSORSET", "x", "FLOAT", 1, "VALUES", 2]

@@ -35,7 +35,7 @@ constexpr NumberSpec kNumbers[] = {
      redis::kConfigImmutable},
     {"model-chunk-size", nullptr, &Settings::model_chunk_bytes, 1, INT64_MAX, redis::kConfigMemory},
     {"inline-run-limit-us", nullptr, &Settings::inline_run_limit_us, 0, kMaxMs, redis::kConfigDefault},
-    {"max-batch-wait", nullptr, &Settings::max_batch_wait_ms, 1, kMaxMs, redis::kConfigDefault},
+    {"max-batch-wait-ms", nullptr, &Settings::max_batch_wait_ms, 1, kMaxMs, redis::kConfigDefault},
 };
 
 constexpr const char* kAllowListName = "model-allow-list";
