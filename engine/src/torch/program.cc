@@ -2,7 +2,6 @@
 
 #include "torch/program.h"
 
-#include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <caffe2/serialize/in_memory_adapter.h>
 #include <torch/csrc/jit/ir/alias_analysis.h>
@@ -11,6 +10,7 @@
 #include <algorithm>
 
 #include "torch/archive_check.h"
+#include "torch/device_scope.h"
 #include "torch/guard.h"
 #include "torch/tensor_bridge.h"
 
@@ -68,7 +68,7 @@ class TorchProgram final : public Program {
   Result<std::vector<TensorRef>> Run(std::span<const TensorRef> inputs) const override {
     return Catching("the model failed", [&]() -> Result<std::vector<TensorRef>> {
       const c10::InferenceMode inference_mode;
-      const c10::OptionalDeviceGuard device_guard(device_.is_cuda() ? std::optional(device_) : std::nullopt);
+      const DeviceScope device_scope(device_);
       std::vector<c10::IValue> arguments;
       arguments.reserve(inputs.size());
       for (const TensorRef& input : inputs) {

@@ -1,6 +1,5 @@
 // Compiling and running one script.
 
-#include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/api/compilation_unit.h>
 #include <torch/csrc/jit/api/function_impl.h>
@@ -10,6 +9,7 @@
 #include <array>
 #include <unordered_map>
 
+#include "torch/device_scope.h"
 #include "torch/engine.h"
 #include "torch/guard.h"
 #include "torch/script_operators.h"
@@ -96,7 +96,7 @@ class TorchScript final : public ScriptProgram {
                                      ScriptHost& host) const override {
     return Catching("the script failed", [&]() -> Result<std::vector<TensorRef>> {
       const c10::InferenceMode inference_mode;
-      const c10::OptionalDeviceGuard device_guard(device_.is_cuda() ? std::optional(device_) : std::nullopt);
+      const DeviceScope device_scope(device_);
       const HostScope scope(&host, device_);
       torch::jit::Function& function = unit_->get_function(call.function);
       const bool is_entry_point =
