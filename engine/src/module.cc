@@ -3,6 +3,11 @@
 // Threads: the server's main thread runs every command, owns the keyspace and sends every reply. Each device
 // has a queue with workers that see immutable values only (see commands/task.h and runtime/queue.h).
 
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "base/memory.h"
@@ -24,11 +29,21 @@ using namespace redisai;
 
 constexpr int kVersion = 100;  // 0.1.0
 
+// How long a shutdown waits for models and scripts that run. They cannot be cut, and some never end.
+constexpr std::chrono::seconds kShutdownPatience{5};
+
 void OnShutdown(RedisModuleCtx*, RedisModuleEvent, uint64_t, void*) noexcept {
   // Workers must not outlive libtorch's globals, which the process destroys as it exits; none of them may
   // wait for this thread while this thread waits for them.
   redis::StopServingWorkers();
-  StopQueues();
+  if (StopQueues(kShutdownPatience)) return;
+  // What still runs is cut by the end of the process, which then must destroy nothing that it uses.
+  on_exit(
+      [](int status, void*) {
+        std::fflush(nullptr);
+        _exit(status);
+      },
+      nullptr);
 }
 
 int Load(RedisModuleCtx* ctx, redis::Args args) {

@@ -293,3 +293,28 @@ def test_a_shutdown_while_scripts_speak_to_the_server_ends_cleanly(start_server,
     assert server.wait() == 0
     for thread in waiting:
         thread.join()
+
+
+def test_a_shutdown_does_not_wait_for_ever_for_a_script_that_does_not_end(start_server, wait_until):
+    source = """
+def endless(tensors: List[Tensor], keys: List[str], args: List[str]):
+    number = len(args)
+    while number == 0:
+        number = number * 2
+    return tensors
+"""
+    server = start_server()
+    with redis.Redis.from_url(server.url) as client, redis.Redis.from_url(server.url) as caller:
+        client.execute_command("AI.SCRIPTSTORE", "s", "CPU", *scripts.arguments(source, ["endless"]))
+        client.set("kept", 1)
+
+        def call():
+            with pytest.raises(redis.RedisError):
+                caller.execute_command("AI.SCRIPTEXECUTE", "s", "endless", "KEYS", 1, "kept")
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        wait_until(lambda: client.info("clients")["blocked_clients"] == 1)
+        client.shutdown(save=True)
+        assert server.wait() == 0
+        thread.join()

@@ -23,7 +23,7 @@ void SetupWorker() {
 
 std::mutex queues_mutex;  // guards the map alone; queues have locks of their own and are never removed
 
-// Never destroyed: at exit the workers have been joined by StopQueues, or must not be waited for.
+// Never destroyed: at exit the workers have been joined by StopQueues, or are not waited for.
 std::map<std::string, std::unique_ptr<Queue>>& Queues() {
   static auto* queues = new std::map<std::string, std::unique_ptr<Queue>>();
   return *queues;
@@ -68,8 +68,11 @@ std::vector<QueueState> QueueStates() {
   return states;
 }
 
-void StopQueues() {
-  for (Queue* queue : AllQueues()) queue->Stop();
+bool StopQueues(Clock::duration patience) {
+  const auto deadline = Clock::now() + patience;
+  const auto queues = AllQueues();
+  for (Queue* queue : queues) queue->Refuse();
+  return std::ranges::all_of(queues, [deadline](Queue* queue) { return queue->Join(deadline); });
 }
 
 }  // namespace redisai

@@ -27,7 +27,8 @@ struct QueueState {
 };
 std::vector<QueueState> QueueStates();
 
-// Stops every queue; the server is going down.
-void StopQueues();
+// Cancels what waits in every queue and joins the workers; false when runs have not ended after `patience`,
+// and go on. The server is going down.
+[[nodiscard]] bool StopQueues(Clock::duration patience);
 
 }  // namespace redisai

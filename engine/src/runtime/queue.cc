@@ -24,8 +24,13 @@ Queue::Queue(const std::string& name, int thread_count, void (*setup)()) {
         Serve();
       });
     } catch (...) {  // the system has no more threads
-      Stop();
+      Refuse();
+      (void)Join();
       throw;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      ++serving_;
     }
     // The kernel keeps 15 characters; `top -H` and gdb show them.
     pthread_setname_np(workers_.back().native_handle(), ("ai-" + name).substr(0, 15).c_str());
@@ -58,7 +63,12 @@ JobGroup Queue::Remove(uint64_t request_id) {
   return removed;
 }
 
-void Queue::Stop() {
+Queue::~Queue() {
+  Refuse();
+  (void)Join();
+}
+
+void Queue::Refuse() {
   std::deque<std::unique_ptr<Job>> left;
   {
     const std::lock_guard lock(mutex_);
@@ -67,8 +77,16 @@ void Queue::Stop() {
   }
   arrived_.notify_all();
   for (const auto& job : left) job->End(Job::Ending::kCancelled);
+}
+
+bool Queue::Join(Clock::time_point deadline) {
+  {
+    std::unique_lock lock(mutex_);
+    if (!left_.wait_until(lock, deadline, [this] { return serving_ == 0; })) return false;
+  }
   for (std::thread& worker : workers_) worker.join();
   workers_.clear();
+  return true;
 }
 
 size_t Queue::waiting() const {
@@ -93,7 +111,11 @@ void Queue::Serve() noexcept {
     {
       std::unique_lock lock(mutex_);
       for (;;) {
-        if (stopped_) return;
+        if (stopped_) {
+          --serving_;
+          left_.notify_all();
+          return;
+        }
         auto wake_at = Clock::time_point::max();
         group = TakeReady(wake_at);
         if (!group.empty()) break;

@@ -1,9 +1,10 @@
 // One device's queue of jobs, first in first out, the joining of jobs into batches, and the worker threads.
 //
 // Threads: any thread pushes; the main thread takes jobs back and stops the queue; jobs run on the workers.
-// `mutex_` guards the list and the stop flag and is never held while a job runs. Idle workers sleep on the
-// condition, until a job arrives or the oldest one that waits for company has waited long enough. A lock-free
-// queue was not worth its complexity: one lock costs 0.1 us beside the tens of a model's run.
+// `mutex_` guards the list, the stop flag and the number of workers, and is never held while a job runs. Idle
+// workers sleep on the condition, until a job arrives or the oldest one that waits for company has waited
+// long enough. A lock-free queue was not worth its complexity: one lock costs 0.1 us beside the tens of a
+// model's run.
 #pragma once
 
 #include <chrono>
@@ -64,16 +65,19 @@ class Queue {
  public:
   // `setup` runs on each worker before its first job.
   Queue(const std::string& name, int thread_count, void (*setup)());
-  ~Queue() { Stop(); }
+  ~Queue();
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
-  // After Stop the job ends at once, cancelled.
+  // After Refuse the job ends at once, cancelled.
   void Push(std::unique_ptr<Job> job);
   // Takes back the jobs of a request that wait here.
   JobGroup Remove(uint64_t request_id);
-  // Cancels what waits, lets running jobs end, joins the workers. May be called again.
-  void Stop();
+  // Cancels what waits, and whatever is pushed from now on. May be called again.
+  void Refuse();
+  // After Refuse: lets running jobs end and joins the workers; false when they have not ended by `deadline`,
+  // and go on.
+  [[nodiscard]] bool Join(Clock::time_point deadline = Clock::time_point::max());
 
   // How many jobs wait, and the processor time that each worker has used; for INFO.
   size_t waiting() const;
@@ -94,8 +98,10 @@ class Queue {
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
+  std::condition_variable left_;  // a worker has ended
   std::deque<std::unique_ptr<Job>> jobs_;
   bool stopped_ = false;
+  size_t serving_ = 0;  // workers that have not ended
   std::vector<std::thread> workers_;
 };
 
