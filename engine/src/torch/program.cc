@@ -36,10 +36,22 @@ size_t CountBytes(const Module& module) {
   return size_bytes;
 }
 
+bool HasConvolution(const torch::jit::Block& block) {
+  return std::ranges::any_of(block.nodes(), [](const torch::jit::Node* node) {
+    return std::string_view(node->kind().toUnqualString()).find("conv") != std::string_view::npos ||
+           std::ranges::any_of(node->blocks(), [](const auto* inner) { return HasConvolution(*inner); });
+  });
+}
+
+// optimize_for_inference puts convolutions into oneDNN's layout, and each linear layer into a product and a
+// sum. Measured on one core, interleaved, against freezing alone: a small image network takes 0.55 of the
+// time from 8 images on; the feed-forward encoder takes the same up to 64 rows, and 1.4 times as long at
+// 1,024.
 Module Optimize(Module module) {
   module.eval();
   module = torch::jit::freeze(module);
-  return torch::jit::optimize_for_inference(module);
+  const auto graph = module.get_method("forward").graph();
+  return HasConvolution(*graph->block()) ? torch::jit::optimize_for_inference(module) : module;
 }
 
 bool WritesInputs(const Module& module) {
