@@ -24,6 +24,14 @@ def test_several_inputs_and_outputs(ai, store):
     assert ai("TENSORGET", "product", "VALUES") == [b"3", b"10"]
 
 
+def test_outputs_that_are_views_of_another_order(ai, store):
+    store("m", models.Transposes())
+    ai("TENSORSET", "x", "FLOAT", 2, 2, "VALUES", 1, 2, 3, 4)
+    ai("MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 2, "y", "z")
+    assert ai("TENSORGET", "y", "VALUES") == [b"1", b"3", b"2", b"4"]
+    assert ai("TENSORGET", "z", "VALUES") == [b"-2", b"-4"]
+
+
 def test_an_output_may_replace_an_input(ai, store):
     store("m", models.Double())
     set_floats(ai, "x", 1, 2)
