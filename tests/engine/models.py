@@ -25,7 +25,7 @@ class Identity(torch.nn.Module):
 
 
 class Transposes(torch.nn.Module):
-    """Returns views of its input that do not lie in memory as they read, the second with the sign yet to do."""
+    """Returns views that do not lie in memory as they read; the sign of the second is yet to be changed."""
 
     def forward(self, x):
         return x.t(), torch.view_as_complex(x).conj().imag
