@@ -1,4 +1,4 @@
-"""The unmodified PyPI client `redisai`, method by method; not yet those of scripts."""
+"""The unmodified PyPI client `redisai`, method by method."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import redis
 
-from tests.engine import models
+from tests.engine import models, scripts
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it asks pkg_resources for its version
     redisai = pytest.importorskip("redisai")
 
-# The client's own words about modelset, modelrun and dagrun.
+# The client's own words about modelset, modelrun, scriptset, scriptrun and dagrun.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 DOUBLE = models.blob(models.Double())
@@ -134,6 +134,45 @@ def test_infoget_and_inforeset(client, inputs):
     }
     assert client.inforeset("double") == "OK"
     assert client.infoget("double")["calls"] == 0
+
+
+def test_scriptstore_scriptget_scriptscan_scriptdel(client):
+    names = scripts.ENTRY_POINTS
+    assert client.scriptstore("s", "CPU", scripts.SOURCE, names, tag="v1") == "OK"
+    assert client.scriptstore("one", "CPU", scripts.SOURCE, "add") == "OK"
+    described = {"device": "CPU", "tag": "v1", "entry points": [name.encode() for name in names]}
+    assert client.scriptget("s", meta_only=True) == described
+    assert client.scriptget("s") == {**described, "source": scripts.SOURCE}
+    assert sorted(client.scriptscan()) == [["one", ""], ["s", "v1"]]
+    assert client.scriptdel("s") == "OK"
+    assert client.scriptscan() == [["one", ""]]
+
+
+def test_scriptexecute(client, inputs):
+    client.scriptstore("s", "CPU", scripts.SOURCE, scripts.ENTRY_POINTS)
+    assert client.scriptexecute("s", "add", inputs=["a", "b"], outputs=["sum"]) == "OK"
+    assert list(client.tensorget("sum")) == [6, 8]
+    assert (
+        client.scriptexecute("s", "count_names", keys=["k"], inputs="a", args=["x", 2], outputs="n") == "OK"
+    )
+    assert list(client.tensorget("n")) == [1, 1, 2]
+    assert client.infoget("s")["samples"] == -1
+
+
+def test_scriptset_and_scriptrun(client, inputs):
+    assert client.scriptset("s", "CPU", scripts.PLAIN, tag="v1") == "OK"
+    assert client.scriptrun("s", "subtract", ["b", "a"], ["difference"]) == "OK"
+    assert list(client.tensorget("difference")) == [2, 2]
+    assert client.scriptrun("s", "total", ["a", "$", "b", "b"], "total") == "OK"
+    assert list(client.tensorget("total")) == [10, 13]
+
+
+def test_a_script_in_a_dag(client, inputs):
+    client.scriptstore("s", "CPU", scripts.SOURCE, scripts.ENTRY_POINTS)
+    dag = client.dag(load=["a", "b"]).scriptexecute("s", "add", inputs=["a", "b"], outputs=["sum"])
+    reply = dag.tensorget("sum").execute()
+    assert reply[0] == "OK"
+    assert list(reply[1]) == [6, 8]
 
 
 def test_config_and_loadbackend(client):
