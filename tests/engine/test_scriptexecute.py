@@ -100,6 +100,8 @@ def test_functions_that_are_no_entry_points_take_their_inputs_one_by_one(ai, run
         ),
         (["nothing", "add", "INPUTS", 1, "a"], "script key is empty"),
         (["s", "absent", "INPUTS", 1, "a"], "Function absent does not exist in the given script."),
+        (["s", "", "INPUTS", 1, "a"], "Function  does not exist in the given script."),
+        (["s", "a..b", "INPUTS", 1, "a"], "Function a..b does not exist in the given script."),
         (["s", "add", "INPUTS", 1, "nothing"], "tensor key is empty or in a different shard"),
         (["a", "add", "INPUTS", 1, "a"], "WRONGTYPE Operation against a key holding the wrong kind of value"),
     ],

@@ -90,7 +90,11 @@ class TorchScript final : public ScriptProgram {
   TorchScript(std::unique_ptr<torch::jit::CompilationUnit> unit, const ScriptOptions& options)
       : unit_(std::move(unit)), device_(ToTorch(options.device)), entry_points_(options.entry_points) {}
 
-  bool Has(const std::string& function) const override { return unit_->find_function(function) != nullptr; }
+  bool Has(const std::string& function) const override {
+    // The lookup throws where the name could not be any function's.
+    const auto found = Catching("", [&]() -> Result<bool> { return unit_->find_function(function) != nullptr; });
+    return found && *found;
+  }
 
   Result<std::vector<TensorRef>> Run(const ScriptCall& call, std::span<const TensorRef> inputs,
                                      ScriptHost& host) const override {
