@@ -11,7 +11,7 @@ ENGINE_SOURCES := $(shell find engine -name '*.cc' -o -name '*.h' -o -name CMake
 CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua')
 
 .DEFAULT_GOAL := help
-.PHONY: test-asan test-tsan help setup demo test test-thin lint format bench clean
+.PHONY: test-asan test-tsan fuzz fuzz-asan soak soak-tsan help setup demo test test-thin lint format bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,10 +57,25 @@ $(THIN_VENV)/.installed: $(THIN_VENV)/.tools pyproject.toml $(CLIENT_SOURCES)
 	@touch $@
 
 test-asan: setup ## Run the engine's tests with the address and undefined behaviour sanitizers (six minutes; ARGS=…)
-	@engine/tests/sanitize.sh address $(abspath $(BIN))/python $(ARGS)
+	@engine/tests/sanitize.sh address $(abspath $(BIN))/python -m pytest tests/engine $(ARGS)
 
 test-tsan: setup ## Run the engine's tests with the thread sanitizer (six minutes; ARGS=…)
-	@engine/tests/sanitize.sh thread $(abspath $(BIN))/python $(ARGS)
+	@engine/tests/sanitize.sh thread $(abspath $(BIN))/python -m pytest tests/engine $(ARGS)
+
+FUZZ := -m tests.endurance.fuzz $(if $(SECONDS),--seconds $(SECONDS))
+SOAK := -m tests.endurance.soak $(if $(SECONDS),--seconds $(SECONDS))
+
+fuzz: setup ## Send random and damaged commands and payloads to a server for a minute (SECONDS=…; ARGS='--seed N')
+	@$(BIN)/python $(FUZZ) $(ARGS)
+
+fuzz-asan: setup ## The same with the address and undefined behaviour sanitizers
+	@engine/tests/sanitize.sh address $(abspath $(BIN))/python $(FUZZ) --any-rss $(ARGS)
+
+soak: setup ## Load a server from many connections for five minutes and hold its memory against its start (SECONDS=…)
+	@$(BIN)/python $(SOAK) $(ARGS)
+
+soak-tsan: setup ## The same with the thread sanitizer
+	@engine/tests/sanitize.sh thread $(abspath $(BIN))/python $(SOAK) --any-rss $(ARGS)
 
 lint: setup ## Check formatting, types and style of Python, C++ and Lua
 	@$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.engine import models, scripts
+from tests.engine import models, payloads, scripts
 
 MODEL_OPTIONS = ["TORCH", "CPU", "TAG", "v1", "BATCHSIZE", 4, "MINBATCHSIZE", 2, "MINBATCHTIMEOUT", 9]
 
@@ -154,7 +154,7 @@ def lenient_server(start_shared_server):
     """A server that does not look at the checksums of payloads."""
     server = start_shared_server(config=DEBUG)
     with redis.Redis.from_url(server.url) as client:
-        client.execute_command("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", 1)
+        client.execute_command(*payloads.SKIP_CHECKSUMS)
     return server
 
 
@@ -170,7 +170,7 @@ def debug_client(lenient_server):
 def test_forged_payloads_fail_cleanly(start_server):
     server = start_server(config=DEBUG)
     with redis.Redis.from_url(server.url) as client:
-        client.execute_command("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", 1)
+        client.execute_command(*payloads.SKIP_CHECKSUMS)
         client.execute_command("AI.TENSORSET", "t", "FLOAT", 2, 3, "VALUES", *range(6))
         client.execute_command("AI.TENSORSET", "s", "STRING", 3, "VALUES", "a", "longer", "text")
         client.execute_command("AI.MODELSTORE", "m", "TORCH", "CPU", "BLOB", models.blob(models.Double()))
@@ -178,8 +178,7 @@ def test_forged_payloads_fail_cleanly(start_server):
         refused = 0
         for key in ("t", "s", "m", "script"):
             payload = client.dump(key)
-            # The first byte is the type, the next nine our type's name; the last ten version and checksum.
-            positions = range(10, min(len(payload) - 10, 80))
+            positions = range(payloads.TYPE_BYTES, min(len(payload) - payloads.FOOTER_BYTES, 80))
             for position in positions:
                 for value in (0, 1, 0x7F, 0x80, 0x81, 0xFF):
                     forged = payload[:position] + bytes([value]) + payload[position + 1 :]
@@ -187,7 +186,9 @@ def test_forged_payloads_fail_cleanly(start_server):
             if key == "s":  # a number for its data's size is nowhere: what is there is counted
                 forged = payload.replace(b"a\0longer\0text\0", b"a\0longer\0text.")
                 assert not _restores(client, forged)
-            refused += sum(not _restores(client, payload[:cut] + payload[-10:]) for cut in positions)
+            content = payloads.content(payload)
+            cut = [payloads.with_content(payload, content[:size]) for size in range(min(len(content), 70))]
+            refused += sum(not _restores(client, each) for each in cut)
         assert refused > 100
         assert client.ping()
 
@@ -204,7 +205,7 @@ def _restores(client: redis.Redis, payload: bytes) -> bool:
 def test_a_script_that_does_not_compile_any_more_is_kept_and_says_why(start_server):
     server = start_server(config=DEBUG)
     with redis.Redis.from_url(server.url) as client:
-        client.execute_command("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", 1)
+        client.execute_command(*payloads.SKIP_CHECKSUMS)
         client.execute_command(
             "AI.SCRIPTSTORE", "script", "CPU", *scripts.arguments("def f(x):\n    return x\n", [])
         )

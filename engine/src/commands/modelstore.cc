@@ -36,7 +36,10 @@ std::optional<Error> ParseBatching(redis::Args& args, ModelOptions& options) {
   }
   if (args.TakeWord("MINBATCHTIMEOUT")) {
     if (options.min_batch_size == 0) return Error{"MINBATCHTIMEOUT specified without MINBATCHSIZE"};
-    if (!positive(options.min_batch_timeout_ms)) return Error{"Invalid argument for MINBATCHTIMEOUT"};
+    if (!positive(options.min_batch_timeout_ms) ||
+        options.min_batch_timeout_ms > ModelOptions::kMaxBatchTimeoutMs) {
+      return Error{"Invalid argument for MINBATCHTIMEOUT"};
+    }
   }
   return std::nullopt;
 }

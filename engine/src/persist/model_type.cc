@@ -33,9 +33,12 @@ Result<Model::Ref> Read(RedisModuleIO* io) {
   const auto tag = rdb.String();
   const auto batch_size = rdb.Number(INT64_MAX);
   const auto min_batch_size = rdb.Number(INT64_MAX);
-  const auto min_batch_timeout_ms = rdb.Number(INT64_MAX);
+  const auto min_batch_timeout_ms = rdb.Number(ModelOptions::kMaxBatchTimeoutMs);
   const auto chunk_count = rdb.Number(std::numeric_limits<uint32_t>::max());
   if (!chunk_count) return damaged;
+  // As AI.MODELSTORE has it, which an AOF would be given.
+  if ((*batch_size == 0 && *min_batch_size > 0) || (*min_batch_size == 0 && *min_batch_timeout_ms > 0))
+    return damaged;
   std::vector<redis::RdbReader::Bytes> chunks;  // grows with what is really there, whatever the number says
   for (uint64_t i = 0; i < *chunk_count; ++i) {
     auto chunk = rdb.String();
