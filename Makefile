@@ -11,7 +11,7 @@ ENGINE_SOURCES := $(shell find engine -name '*.cc' -o -name '*.h' -o -name CMake
 CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua')
 
 .DEFAULT_GOAL := help
-.PHONY: test-asan test-tsan fuzz fuzz-asan soak soak-tsan help setup demo test test-thin lint format bench clean
+.PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-tsan lint format bench bench-engine clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -93,6 +93,10 @@ format: setup ## Rewrite Python and C++ in the project's format
 
 bench: setup ## Measure stores and recalls a second
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-engine: setup ## Measure the engine beside PING and the bare model (two minutes; ARGS=…, such as --json FILE)
+	@engine/bench/build.sh $(abspath $(BIN))/python
+	@$(BIN)/python -m benchmarks.engine $(ARGS)
 
 clean: ## Remove the virtual environments and the build
 	rm -rf $(VENV) $(THIN_VENV) build dist

@@ -1,12 +1,16 @@
-"""How the cases measure: rates as medians of interleaved rounds, bytes as the server's own count."""
+"""How the cases measure: in interleaved rounds, rates as their medians, bytes as the server's own count."""
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import redis
+
+T = TypeVar("T")
 
 STILL_BYTES = 10_000
 """Used memory that stays within this for two seconds is at rest."""
@@ -22,11 +26,14 @@ def calls_per_second(
     """
     for operation in operations.values():
         operation()  # loads scripts, fetches the codec, fills caches
-    samples: dict[str, list[float]] = {name: [] for name in operations}
-    for _ in range(rounds):
-        for name, operation in operations.items():
-            samples[name].append(_rate(operation, seconds))
-    return {name: statistics.median(rates) for name, rates in samples.items()}
+    rates = {name: functools.partial(_rate, operation, seconds) for name, operation in operations.items()}
+    taken = interleaved(rates, rounds=rounds)
+    return {name: statistics.median(rates_of[name] for rates_of in taken) for name in operations}
+
+
+def interleaved(measurements: Mapping[str, Callable[[], T]], *, rounds: int) -> list[dict[str, T]]:
+    """Take all the measurements in turn, `rounds` times; return what each round gave, by name."""
+    return [{name: measurement() for name, measurement in measurements.items()} for _ in range(rounds)]
 
 
 def bytes_each(client: redis.Redis, count: int, store: Callable[[], object]) -> float:
