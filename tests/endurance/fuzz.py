@@ -129,9 +129,8 @@ class Fuzzer:
     def _ping(self) -> None:
         start = time.monotonic()
         reply = self._pings.call("PING")
-        is_loading = isinstance(reply, Failure) and reply.startswith(
-            "LOADING"
-        )  # a reload that others asked for
+        # While the server loads, since a client asked for DEBUG RELOAD, it answers that.
+        is_loading = isinstance(reply, Failure) and reply.startswith("LOADING")
         if reply != b"PONG" and not is_loading:
             raise Finding(f"the reply to PING is {reply!r}")
         self.slowest_ping_s = max(self.slowest_ping_s, time.monotonic() - start)
@@ -230,15 +229,18 @@ class Fuzzer:
 
 def parse_arguments() -> argparse.Namespace:
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="how long (60)")
     parser.add_argument("--seed", type=int, help="which commands (chosen by chance)")
-    parser.add_argument(
-        "--any-rss", action="store_true", help="for sanitizers, which keep memory that was freed"
-    )
+    parser.add_argument("--any-rss", action="store_true", help="for sanitizers, which keep freed memory")
     return parser.parse_args()
+
+
+def start_server() -> EmbeddedServer:
+    """Return a server as the fuzzer wants it."""
+    engine = helpers.engine()
+    options = {"port": 0, "modules": ["engine"], "appendonly": True, "config": CONFIG}
+    return EmbeddedServer(helpers.redis_server(), engine=engine, **options)
 
 
 def fuzz(server: EmbeddedServer, seed: int, seconds: float, *, any_rss: bool = False) -> bool:
@@ -246,9 +248,8 @@ def fuzz(server: EmbeddedServer, seed: int, seconds: float, *, any_rss: bool = F
     console.print(f"seed {seed}, {seconds:g} s, server process {server.pid}")
     fuzzer = Fuzzer(server, seed)
     try:
-        with Progress(
-            BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"), console=console
-        ) as bar:
+        columns = BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
+        with Progress(*columns, console=console) as bar:
             task = bar.add_task("", total=seconds)
             start = time.monotonic()
 
@@ -307,12 +308,6 @@ def _log(server: EmbeddedServer) -> str:
     crashed = [number for number, line in enumerate(log) if "REDIS BUG REPORT START" in line]
     end = crashed[0] + LOG_LINES if crashed else len(log)
     return "\n".join(line[:300] for line in log[:end][-2 * LOG_LINES :])
-
-
-def start_server() -> EmbeddedServer:
-    """Return a server as the fuzzer wants it: with an AOF, and DEBUG allowed."""
-    program, engine = helpers.redis_server(), helpers.engine()
-    return EmbeddedServer(program, port=0, engine=engine, modules=["engine"], appendonly=True, config=CONFIG)
 
 
 def main() -> None:

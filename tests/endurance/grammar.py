@@ -216,12 +216,12 @@ class Grammar:
     def scriptexecute(self) -> list:
         function = self.function()
         command = ["AI.SCRIPTEXECUTE", self.key("s"), function, *self.counted("KEYS", [self.key("m")])]
-        outputs = self.tensors(material.OUTPUT_COUNTS.get(function, 1))
-        for word, names in (
-            ("INPUTS", self.tensors(2)),
-            ("ARGS", self.script_arguments()),
-            ("OUTPUTS", outputs),
-        ):
+        lists = {
+            "INPUTS": self.tensors(2),
+            "ARGS": self.script_arguments(),
+            "OUTPUTS": self.tensors(material.OUTPUT_COUNTS.get(function, 1)),
+        }
+        for word, names in lists.items():
             if self.is_right():
                 command += self.counted(word, names)
         return command

@@ -28,7 +28,7 @@ REPORT_INTERVAL_S = 0.5
 LUA = "return redis.call('AI.MODELEXECUTE', KEYS[1], 'INPUTS', 1, KEYS[2], 'OUTPUTS', 1, KEYS[3])"
 
 # Errors that are right while others delete what one asks for.
-GONE = ("model key is empty", "script key is empty", "tensor key is empty")
+GONE = ("model key is empty", "script key is empty")
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Client:
             (10, self.pipeline),
             (10, self.call_from_lua),
             (5, self.disconnect),
-            (2, self.store_model),
-            (1, self.store_script),
+            (6, self.store_model),
+            (3, self.store_script),
             (1, self.delete),
         ]
 
@@ -86,7 +86,7 @@ class Client:
         except redis.ResponseError as error:
             if not str(error).startswith(GONE):
                 raise Unexpected(f"{operation.__name__}: {error}") from error
-            return operation.__name__, str(error)
+            return operation.__name__, next(text for text in GONE if str(error).startswith(text))
 
     def close(self) -> None:
         """Close the connection."""

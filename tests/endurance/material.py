@@ -17,39 +17,19 @@ SCRIPT_KEYS = [f"s{i}" for i in range(3)]
 OTHER_KEYS = ["a string", "missing", ""]
 KEYS = TENSOR_KEYS + MODEL_KEYS + SCRIPT_KEYS + OTHER_KEYS
 
-DTYPES = [
-    "FLOAT",
-    "DOUBLE",
-    "INT8",
-    "INT16",
-    "INT32",
-    "INT64",
-    "UINT8",
-    "UINT16",
-    "BOOL",
-    "STRING",
-    "HALF",
-    "BFLOAT16",
-]
+DTYPES = ["FLOAT", "DOUBLE", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "BOOL", "STRING"]
+DTYPES += ["HALF", "BFLOAT16"]
 DEVICES = ["CPU", "CPU:1", "cpu", "CPU:63", "CPU:64", "CPU:-1", "GPU", "GPU:0", "TPU", ""]
 BOUNDARIES = [-1, 0, 1, 2, 255, 2**31 - 1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, -(2**63), 10**30]
 # A shape between these would be granted, and is gigabytes.
 DIMS = [0, 1, 2, 3, 5, 25]
 HUGE_DIMS = [2**33, 2**62, 2**63 - 1, 2**63, 10**30, -1, -(2**63)]
-WORDS = [
-    *("BLOB", "VALUES", "META", "TAG", "BATCHSIZE", "MINBATCHSIZE", "MINBATCHTIMEOUT", "INPUTS"),
-    *("OUTPUTS", "KEYS", "ARGS", "ENTRY_POINTS", "SOURCE", "LOAD", "PERSIST", "ROUTING"),
-    *("TIMEOUT", "|>", "$", "RESETSTAT", "GET", "TORCH", "TF", "ONNX"),
-    *(
-        "CPU",
-        "AI.TENSORSET",
-        "AI.TENSORGET",
-        "AI.MODELEXECUTE",
-        "AI.SCRIPTEXECUTE",
-        "AI.MODELRUN",
-        "AI.SCRIPTRUN",
-    ),
-]
+_WORDS = """
+    BLOB VALUES META TAG BATCHSIZE MINBATCHSIZE MINBATCHTIMEOUT INPUTS OUTPUTS KEYS ARGS ENTRY_POINTS SOURCE
+    LOAD PERSIST ROUTING TIMEOUT |> $ RESETSTAT GET TORCH TF ONNX CPU AI.TENSORSET AI.TENSORGET
+    AI.MODELEXECUTE AI.SCRIPTEXECUTE AI.MODELRUN AI.SCRIPTRUN
+"""
+WORDS = _WORDS.split()
 
 SIGNATURE = "(tensors: List[Tensor], keys: List[str], args: List[str]):"
 SOURCE = f"""
@@ -122,30 +102,12 @@ OUTPUT_COUNTS = {"pair": 2, "deep": 2, "call": 0, "nothing": 0}
 
 ENTRY_POINTS = FUNCTIONS[: FUNCTIONS.index("helper")]
 # What a mutation of source inserts.
-TOKENS = [
-    *("(", ")", "[", "]", "{", "}", ":", ",", "=", "+"),
-    *("-1", "0", "1e400", "**", ".", "...", "@", "lambda", "def", "return"),
-    *("if", "else", "None", "True", "not", "Tensor", "List[Any]", "self", "torch", "redis"),
-    *(
-        "redisAI",
-        "redis.execute('PING')",
-        "redis.asList(1)",
-        "tensors",
-        "tensors[99]",
-        "keys",
-        "args",
-        "int(args[0])",
-        "raise",
-        "assert",
-    ),
-    *("torch.nn", "torch.ops", "x.y", '"""', '"', "#", "\\", "\x00", "ÿ", "\n"),
-    *(
-        "\n    ",
-        "\t",
-        "((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((",
-        "----------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------",
-    ),
-]
+_TOKENS = r"""
+    ( ) [ ] { } : , = + -1 0 1e400 ** . ... @ lambda def return if else None True not Tensor List[Any] self
+    torch redis redisAI redis.execute('PING') redis.asList(1) tensors tensors[99] keys args int(args[0]) raise
+    assert torch.nn torch.ops x.y ' " # \\
+"""
+TOKENS = [*_TOKENS.split(), "\0", "\xff", "\n", "\n    ", "\t", "(" * 400, "-" * 400, "(" * 100_000]
 
 MODULES = [
     models.AddAndMultiply(),  # the first model key's, of two inputs and outputs; the others have one
@@ -181,9 +143,8 @@ def gather(wire: Wire) -> Material:
     wire.call("AI.MODELSTORE", "model", "TORCH", "CPU", "BLOB", archives[0])
     options = ["TAG", "v1", "BATCHSIZE", 4, "MINBATCHSIZE", 2, "MINBATCHTIMEOUT", 5]
     wire.call("AI.MODELSTORE", "batching", "TORCH", "CPU:1", *options, "BLOB", archives[1])
-    wire.call(
-        "AI.SCRIPTSTORE", "script", "CPU", "ENTRY_POINTS", len(ENTRY_POINTS), *ENTRY_POINTS, "SOURCE", SOURCE
-    )
+    entry_points = ["ENTRY_POINTS", len(ENTRY_POINTS), *ENTRY_POINTS]
+    wire.call("AI.SCRIPTSTORE", "script", "CPU", *entry_points, "SOURCE", SOURCE)
     keys = {"m": ["model", "batching"], "s": ["script"], "t": [*DTYPES, "scalar", "strings"]}
     payloads = {kind: [wire.call("DUMP", key) for key in names] for kind, names in keys.items()}
     wire.call("FLUSHALL")

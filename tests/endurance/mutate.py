@@ -11,6 +11,7 @@ from tests.endurance.wire import to_bytes
 from tests.engine import payloads
 
 MANY_ARGUMENTS = 300
+ODD = [b"", b"\0", b"a\0b", b"two\r\nlines", b"\xff\xfe", b"1.5", b"nan", b"-inf", b" 1", b"0x1"]
 
 
 def arguments(random: Random, command: list[bytes]) -> list[bytes]:
@@ -49,9 +50,7 @@ def argument(random: Random, old: bytes) -> bytes:
     if change == 4:
         return random.choice(material.KEYS).encode()
     if change == 5:
-        return random.choice(
-            [b"", b"\0", b"a\0b", b"two\r\nlines", b"\xff\xfe", b"1.5", b"nan", b"-inf", b" 1", b"0x1"]
-        )
+        return random.choice(ODD)
     if change == 6:
         return old.swapcase()
     return some_bytes(random, old)
@@ -98,7 +97,7 @@ def archive(random: Random, data: bytes) -> bytes:
 
 
 def payload(random: Random, data: bytes, other: bytes) -> bytes:
-    """Return a payload of DUMP whose content is damaged, mostly near its beginning, or is that of `other`."""
+    """Return a payload of DUMP with its content damaged, mostly near the beginning, or that of `other`."""
     content = payloads.content(data)
     change = random.randrange(6)
     if change == 0:

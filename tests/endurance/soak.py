@@ -93,8 +93,17 @@ class Soak:
                 client.execute_command("AI.SCRIPTSTORE", f"script:{number}", "CPU", *self._script)
 
 
+def start_server() -> EmbeddedServer:
+    """Return a server as the soak wants it."""
+    engine = helpers.engine()
+    return EmbeddedServer(helpers.redis_server(), port=0, engine=engine, modules=["engine"])
+
+
 def soak(server: EmbeddedServer, seconds: float, *, any_memory: bool = False) -> bool:
-    """Load the server; print what was done, and return whether all was as it should be."""
+    """Load the server; print what was done, and return whether all was as it should be.
+
+    `any_memory`: whatever it takes, since the warm-up was too short or a sanitizer keeps what was freed.
+    """
     soaking = Soak(server)
     samples: list[tuple[str, int, memory.Memory]] = []
     start = time.monotonic()
@@ -116,10 +125,10 @@ def soak(server: EmbeddedServer, seconds: float, *, any_memory: bool = False) ->
         soaking.run(seconds * WARM_UP_SHARE, show)
         client.connection_pool.disconnect()
         before = memory.at_rest(server)
+        samples.append(("at rest, after the warm-up", soaking.outcomes.total(), before))
         soaking.run(seconds * (1 - WARM_UP_SHARE), show)
         client.connection_pool.disconnect()
         after = memory.at_rest(server)
-    samples.append(("at rest, after the warm-up", 0, before))
     samples.append(("at rest, at the end", soaking.outcomes.total(), after))
     _show_outcomes(soaking.outcomes)
     _show_memory(samples)
@@ -151,17 +160,9 @@ def _show_memory(samples: list[tuple[str, int, memory.Memory]]) -> None:
     console.print(table)
 
 
-def start_server() -> EmbeddedServer:
-    """Return a server as the soak wants it, without snapshots."""
-    program, engine = helpers.redis_server(), helpers.engine()
-    return EmbeddedServer(program, port=0, engine=engine, modules=["engine"], config={"save": ""})
-
-
 def main() -> None:
     """Soak a server of its own; exit with 1 where something is not as it should be."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300, help="how long (300)")
     parser.add_argument("--any-rss", action="store_true", help="for sanitizers, which keep freed memory")
     options = parser.parse_args()
