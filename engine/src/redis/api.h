@@ -181,6 +181,7 @@ struct TypeMethods {
   F(ScanCursorCreate, RedisModuleScanCursor*, )                                                           \
   F(ScanCursorDestroy, void, RedisModuleScanCursor*)                                                      \
   F(Scan, int, RedisModuleCtx*, RedisModuleScanCursor*, ScanFunction, void*)                              \
+  F(GetClientId, unsigned long long, RedisModuleCtx*)                                                     \
   F(GetCurrentUserName, RedisModuleString*, RedisModuleCtx*)                                              \
   F(GetModuleUserFromUserName, RedisModuleUser*, RedisModuleString*)                                      \
   F(FreeModuleUser, int, RedisModuleUser*)                                                                \

@@ -28,14 +28,18 @@ Board& TheBoard() {
   return *board;
 }
 
+uint64_t rounds = 0;  // main thread only
+
 void Nothing(void*) noexcept {}
 
 // Any one-shot makes the event loop go round once more.
 void WakeMainThread() { EventLoopAddOneShot(Nothing, nullptr); }
 
 void OnEventLoop(RedisModuleCtx*, RedisModuleEvent, uint64_t subevent, void*) noexcept {
+  if (subevent != kBeforeSleep) return;
+  ++rounds;
   Board& board = TheBoard();
-  if (subevent != kBeforeSleep || !board.any) return;
+  if (!board.any) return;
   std::vector<Request*> requests;
   {
     const std::lock_guard lock(board.mutex);
@@ -57,6 +61,8 @@ void OnEventLoop(RedisModuleCtx*, RedisModuleEvent, uint64_t subevent, void*) no
 bool ServeWorkers(RedisModuleCtx* ctx) {
   return SubscribeToServerEvent(ctx, kEventLoopEvent, OnEventLoop) == kOk;
 }
+
+uint64_t EventLoopRound() { return rounds; }
 
 bool RunOnMainThread(const std::function<void()>& work) {
   Board& board = TheBoard();

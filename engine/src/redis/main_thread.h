@@ -9,6 +9,7 @@
 // else's writes.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "redis/api.h"
@@ -17,6 +18,10 @@ namespace redisai::redis {
 
 // Once, while the module loads; false when the server has no such events.
 bool ServeWorkers(RedisModuleCtx* ctx);
+
+// How often the main thread has gone to sleep: commands of one round came, and wait for one another, at once.
+// Main thread.
+uint64_t EventLoopRound();
 
 // Does `work` on the main thread; false when the server is going down and it was not done. `work` must not
 // throw. Not for the main thread itself.

@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 
 #include <exception>
+#include <new>
 #include <string>
 
 #include "base/result.h"
@@ -18,6 +19,8 @@ auto Catching(const std::string& doing, Body&& body) noexcept -> decltype(body()
     return body();
   } catch (const c10::Error& error) {
     return Error{OneLine(doing + ": " + error.what_without_backtrace())};
+  } catch (const std::bad_alloc&) {
+    return Error{doing + ": not enough memory"};
   } catch (const std::exception& error) {
     return Error{OneLine(doing + ": " + error.what())};
   } catch (...) {
