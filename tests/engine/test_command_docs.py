@@ -181,3 +181,18 @@ def test_a_command_with_keys_behind_keywords_is_asked_for_them(redis_client):
     # A key with the name of a keyword misleads key specs, and does not mislead the engine.
     keys = redis_client.command_getkeys("AI.MODELEXECUTE", "m", "INPUTS", "1", "OUTPUTS", "OUTPUTS", "1", "y")
     assert keys == ["m", "OUTPUTS", "y"]
+
+
+def test_the_server_does_not_count_the_words_of_an_aof(start_server, tmp_path):
+    with (
+        start_server(data_dir=tmp_path, appendonly=True) as server,
+        redis.Redis.from_url(server.url) as client,
+    ):
+        client.execute_command("AI.TENSORSET", "before", "FLOAT", 1)
+        commands = [name.upper() for name in client.command() if name.startswith("ai.")]
+    (log,) = tmp_path.rglob("*.incr.aof")
+    with log.open("ab") as file:
+        for command in commands:
+            file.write(b"*1\r\n$%d\r\n%s\r\n" % (len(command), command.encode()))
+    with redis.Redis.from_url(start_server(data_dir=tmp_path, appendonly=True).url) as client:
+        assert client.keys() == [b"before"]
