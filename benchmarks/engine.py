@@ -53,6 +53,7 @@ def main() -> None:
     options = _options()
     console = Console()
     console.width = max(console.width, TABLE_WIDTH)
+    load_before = os.getloadavg()[0]
     archive, measured = encoder(), cases()
     with tempfile.TemporaryDirectory() as folder, console.status("Measuring, about two minutes"):
         with EmbeddedServer(port=0, modules=()) as server, redis.Redis.from_url(server.url) as client:
@@ -69,7 +70,7 @@ def main() -> None:
             }
             rounds = interleaved(measurements, rounds=options.rounds)
             idle_percent["with a model and its worker"] = _idle_percent(client)
-            about = _about(client)
+            about = {**_about(client), "load average before": round(load_before, 2)}
     console.print(_aims_table(rounds, idle_percent))
     console.print(_loads_table(rounds, measured))
     console.print(_bare_table(rounds))
