@@ -139,8 +139,17 @@ while now() < stop do end
 """
 
 
+@pytest.fixture
+def patient_server(server, redis_client):
+    """The server, which leaves those waiting who send something while a script runs."""
+    (before,) = redis_client.config_get("busy-reply-threshold").values()
+    redis_client.config_set("busy-reply-threshold", 10_000)
+    yield server
+    redis_client.config_set("busy-reply-threshold", before)
+
+
 def test_of_clients_that_come_at_once_only_the_first_is_served_inline(
-    server, store, run, limit_us, inline_calls
+    patient_server, store, run, limit_us, inline_calls
 ):
     limit_us(EVERYTHING_US)
     store("m", models.Double())
