@@ -150,16 +150,17 @@ def _verdicts(rounds: list[Round]) -> list[dict[str, object]]:
 
 def _aims_table(rounds: list[Round], idle_percent: dict[str, float]) -> Table:
     shown = Table("aim", title="Ratios, medians over the rounds", title_justify="left")
-    for heading in ("measured", "aim", "verdict"):
+    for heading in ("measured", "aim", "the model alone", "verdict"):
         shown.add_column(heading, justify="right")
     for aim in aims():
         ratio = _median(rounds, aim.ratio)
         limit = f"{'≤' if aim.at_most else '≥'} {aim.limit:.2f}"
-        shown.add_row(aim.text, f"{ratio:.2f}", limit, "met" if aim.is_met_by(ratio) else "missed")
+        bound = f"{_median(rounds, aim.bound):.2f}" if aim.bound else ""
+        shown.add_row(aim.text, f"{ratio:.2f}", limit, bound, "met" if aim.is_met_by(ratio) else "missed")
     bare, idle = idle_percent.values()
     verdict = "met" if idle < IDLE_LIMIT_PERCENT else "missed"
     text = f"idle: share of a core (a server without the engine: {bare:.2f} %)"
-    shown.add_row(text, f"{idle:.2f} %", "0 %", verdict)
+    shown.add_row(text, f"{idle:.2f} %", "0 %", "", verdict)
     return shown
 
 
