@@ -14,7 +14,7 @@ CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua')
 .PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-tsan lint format bench bench-engine clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.tools: constraints.txt
 	@echo "==> Creating $(VENV), installing torch and the build tools (a minute or two)"

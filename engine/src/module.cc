@@ -75,7 +75,13 @@ int Load(RedisModuleCtx* ctx, redis::Args args) {
 
 extern "C" __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx* ctx,
                                                                          RedisModuleString** argv, int argc) {
-  if (redis::LoadApi(ctx)) return redis::kErr;
+  if (const char* missing = redis::LoadApi(ctx)) {
+    if (redis::Log) {
+      redis::Log(ctx, "warning", "this server is too old: it has no RedisModule_%s. Redis 7.2 has all",
+                 missing);
+    }
+    return redis::kErr;
+  }
   if (redis::IsModuleNameBusy("ai")) return redis::kErr;
   redis::SetModuleAttribs(ctx, "ai", kVersion, redis::kApiVersion);
   return redis::Guarded<int>(

@@ -85,7 +85,7 @@ int RunGraphTask(RedisModuleCtx* ctx, Graph graph, std::vector<Kept> kept, Reply
   GraphRun& run = task->run();
   if (!MayBlock(ctx)) {
     run.Finish();
-  } else if (IsAlone(ctx)) {
+  } else if (!run.ended() && IsAlone(ctx)) {
     RunWhatIsQuick(run);
   }
   // Where no operation is a run there are only names and references.
