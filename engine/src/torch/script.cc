@@ -92,7 +92,8 @@ class TorchScript final : public ScriptProgram {
 
   bool Has(const std::string& function) const override {
     // The lookup throws where the name could not be any function's.
-    const auto found = Catching("", [&]() -> Result<bool> { return unit_->find_function(function) != nullptr; });
+    const auto found =
+        Catching("", [&]() -> Result<bool> { return unit_->find_function(function) != nullptr; });
     return found && *found;
   }
 
