@@ -11,7 +11,7 @@ ENGINE_SOURCES := $(shell find engine -name '*.cc' -o -name '*.h' -o -name CMake
 CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-tsan lint format bench bench-engine clean
+.PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-asan soak-tsan lint format bench bench-engine clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ fuzz-asan: setup ## The same with the address and undefined behaviour sanitizers
 
 soak: setup ## Load a server from many connections for five minutes and hold its memory against its start (SECONDS=…)
 	@$(BIN)/python $(SOAK) $(ARGS)
+
+soak-asan: setup ## The same with the address sanitizer, looking for leaks at the end
+	@engine/tests/sanitize.sh leak $(abspath $(BIN))/python $(SOAK) --any-rss $(ARGS)
 
 soak-tsan: setup ## The same with the thread sanitizer
 	@engine/tests/sanitize.sh thread $(abspath $(BIN))/python $(SOAK) --any-rss $(ARGS)
