@@ -21,11 +21,11 @@ namespace redisai::commands {
 
 class GraphRequest : public std::enable_shared_from_this<GraphRequest> {
  public:
-  // `run` is that of the client's task and has not ended. What still waits in a queue `timeout_ms` from now,
-  // or would have to, ends the request.
+  // `run` is that of the client's task and has not ended.
   GraphRequest(WaitingClient client, GraphRun& run) : client_(std::move(client)), run_(run) {}
 
-  // Queues the operations that can start. Once, on the main thread.
+  // Queues the operations that can start. What still waits in a queue `timeout_ms` from now, or would have
+  // to, ends the request. Once, on the main thread.
   void Begin(RedisModuleCtx* ctx, std::optional<int64_t> timeout_ms);
 
   // An operation has run: queues what can start now, or answers the client.

@@ -1,5 +1,5 @@
-// Runs a graph for a command: each model and script on a worker of its device; then writes what is to be
-// kept, then replies.
+// Runs a graph for a command: models that are quick at once, where that is faster; each other model and
+// script on a worker of its device; then writes what is to be kept, then replies.
 #pragma once
 
 #include <cstdint>

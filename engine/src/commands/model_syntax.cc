@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "base/limits.h"
+
 namespace redisai::commands {
 namespace {
 
@@ -32,10 +34,7 @@ Result<Names> ParseNames(redis::Args& args, const ListWords& words) {
 Result<int64_t> ParseTimeout(redis::Args& args) {
   if (args.empty()) return Error{"No value provided for TIMEOUT"};
   const auto timeout_ms = args.NextNumber<int64_t>();
-  // Far enough for any wait, near enough for the clock's arithmetic.
-  constexpr int64_t kMaxTimeoutMs = int64_t{1} << 40;
-  if (!timeout_ms || *timeout_ms <= 0 || *timeout_ms > kMaxTimeoutMs)
-    return Error{"Invalid value for TIMEOUT"};
+  if (!timeout_ms || *timeout_ms <= 0 || *timeout_ms > kMaxWaitMs) return Error{"Invalid value for TIMEOUT"};
   return *timeout_ms;
 }
 

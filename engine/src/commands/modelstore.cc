@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/limits.h"
 #include "commands/handlers.h"
 #include "commands/keyspace.h"
 #include "commands/task.h"
@@ -36,8 +37,7 @@ std::optional<Error> ParseBatching(redis::Args& args, ModelOptions& options) {
   }
   if (args.TakeWord("MINBATCHTIMEOUT")) {
     if (options.min_batch_size == 0) return Error{"MINBATCHTIMEOUT specified without MINBATCHSIZE"};
-    if (!positive(options.min_batch_timeout_ms) ||
-        options.min_batch_timeout_ms > ModelOptions::kMaxBatchTimeoutMs) {
+    if (!positive(options.min_batch_timeout_ms) || options.min_batch_timeout_ms > kMaxWaitMs) {
       return Error{"Invalid argument for MINBATCHTIMEOUT"};
     }
   }

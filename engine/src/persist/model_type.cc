@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "base/limits.h"
 #include "persist/arguments.h"
 #include "persist/load_value.h"
 #include "persist/types.h"
@@ -33,7 +34,7 @@ Result<Model::Ref> Read(RedisModuleIO* io) {
   const auto tag = rdb.String();
   const auto batch_size = rdb.Number(INT64_MAX);
   const auto min_batch_size = rdb.Number(INT64_MAX);
-  const auto min_batch_timeout_ms = rdb.Number(ModelOptions::kMaxBatchTimeoutMs);
+  const auto min_batch_timeout_ms = rdb.Number(kMaxWaitMs);
   const auto chunk_count = rdb.Number(std::numeric_limits<uint32_t>::max());
   if (!chunk_count) return damaged;
   // As AI.MODELSTORE has it, which an AOF would be given.

@@ -19,8 +19,7 @@ namespace redisai::redis {
 // Once, while the module loads; false when the server has no such events.
 bool ServeWorkers(RedisModuleCtx* ctx);
 
-// How often the main thread has gone to sleep: commands of one round came, and wait for one another, at once.
-// Main thread.
+// Counts the rounds of the server's event loop: commands of one round had come before it began. Main thread.
 uint64_t EventLoopRound();
 
 // Does `work` on the main thread; false when the server is going down and it was not done. `work` must not

@@ -37,9 +37,6 @@ class Program {
 };
 
 struct ModelOptions {
-  // Far enough for any wait, near enough for the clock's arithmetic.
-  static constexpr int64_t kMaxBatchTimeoutMs = int64_t{1} << 40;
-
   Device device;
   std::string tag;
   int64_t batch_size = 0;
