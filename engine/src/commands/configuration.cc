@@ -34,7 +34,7 @@ constexpr NumberSpec kNumbers[] = {
     {"backend-memory-limit", "BACKEND_MEMORY_LIMIT", &Settings::backend_memory_limit_mb, 0, INT32_MAX,
      redis::kConfigImmutable},
     {"model-chunk-size", nullptr, &Settings::model_chunk_bytes, 1, INT64_MAX, redis::kConfigMemory},
-    {"inline-run-limit-us", nullptr, &Settings::inline_run_limit_us, 0, kMaxMs, redis::kConfigDefault},
+    {"inline-run-limit-us", nullptr, &Settings::inline_run_limit_us, 0, INT32_MAX, redis::kConfigDefault},
     {"max-batch-wait-ms", nullptr, &Settings::max_batch_wait_ms, 1, kMaxMs, redis::kConfigDefault},
 };
 
