@@ -21,7 +21,8 @@ def cluster_url() -> Iterator[str]:
     with socket.socket() as probe:  # the default, the port plus 10,000, may be too large
         probe.bind(("127.0.0.1", 0))
         cluster_port = probe.getsockname()[1]
-    with EmbeddedServer(config={"cluster-enabled": "yes", "cluster-port": cluster_port}) as server:
+    config = {"cluster-enabled": "yes", "cluster-port": cluster_port}
+    with EmbeddedServer(helpers.redis_server(), engine=helpers.engine(), config=config) as server:
         with redis.Redis.from_url(server.url) as client:
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
             helpers.wait_until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
