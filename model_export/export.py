@@ -8,6 +8,7 @@ model.
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -201,20 +202,28 @@ def export(vae: FeatureGroupedVAE, name: str, metrics: dict[str, float] | None =
     """
     config = CodecConfig.from_dict({**vae.config.to_dict(), "name": name})
     with torch.no_grad():
-        encoder, decoder = _to_bytes(CodecEncoder(vae)), _to_bytes(CodecDecoder(vae))
+        encoder, decoder = to_bytes(CodecEncoder(vae)), to_bytes(CodecDecoder(vae))
     return ExportedCodec(config, encoder, decoder, dict(metrics or {}))
+
+
+def to_bytes(module: nn.Module) -> bytes:
+    """Return a module as TorchScript, without the record of where on this machine its source code was.
+
+    The archive's own id goes, too: it is a hash that covers the record.
+    """
+    saved, stripped = io.BytesIO(), io.BytesIO()
+    torch.jit.save(torch.jit.script(module.eval()), saved)
+    with zipfile.ZipFile(saved) as archive, zipfile.ZipFile(stripped, "w") as rest:
+        for name in archive.namelist():
+            if not name.endswith((".debug_pkl", "/serialization_id")):
+                rest.writestr(zipfile.ZipInfo(name), archive.read(name))
+    return stripped.getvalue()
 
 
 def _add_buffers(module: nn.Module, **tensors: Tensor) -> None:
     for name, tensor in tensors.items():
         # A copy, so that the export does not change with the model when that is trained on.
         module.register_buffer(name, tensor.detach().to("cpu", torch.float32).clone().contiguous())
-
-
-def _to_bytes(module: nn.Module) -> bytes:
-    buffer = io.BytesIO()
-    torch.jit.save(torch.jit.script(module.eval()), buffer)
-    return buffer.getvalue()
 
 
 def _from_bytes(blob: bytes) -> Any:
