@@ -8,7 +8,7 @@
      ARGV[5] timestamps, a JSON array of B integers; empty text lets the server give them.
      ARGV[6…] metadata: none at all, or B of them, each a JSON object or empty text.
      Returns the first timestamp; those that the server gives count up from it by one.
-     Errors MEMERR BADARG BADSTATE BADMETA EXISTS NOCODEC OTHERCODEC WRONGTYPE BADCODEC.
+     Errors MEMERR BADARG BADSTATE BADRANGE BADSHAPE BADMETA EXISTS NOCODEC OTHERCODEC WRONGTYPE BADCODEC.
      Cost O(B log N) and one run of the encoder. ]]
 -- @include errors
 -- @include arguments

@@ -15,17 +15,17 @@ from modules_store.commands import Memory
 
 
 class RedisAgentMemory:
-    """Numeric states of agents, kept compressed inside Redis by a learned codec.
+    """Numeric states of agents, kept compressed inside Redis by a codec.
 
     States go to the server and come back as they are; the codec runs there, inside the same script that
     stores or recalls, so each call is one round trip. Instances may be shared between threads, and several
     clients may store to one agent at once. A context manager: leaving it closes the connections.
 
-    >>> with RedisAgentMemory("redis://127.0.0.1:6379", codec="drone") as memory:
+    >>> with RedisAgentMemory("redis://127.0.0.1:6379") as memory:
     ...     memory.store_agent_memory("drone-7", state, {"step": 1})
     ...     recent = memory.get_recent_memories("drone-7", 10)
 
-    Every error is a `modules_store.MemoryStoreError`. A call that raises has written nothing, with one
+    Every error is a `modules_store.MemoryStoreError`. A call that raises has stored nothing, with one
     exception that no client can rule out: where ConnectionLostError says that the answer did not come, the
     server may have done the work. Such a call is not repeated here, lest a state be stored twice.
     """
@@ -34,7 +34,7 @@ class RedisAgentMemory:
         self,
         redis_url: str | redis.Redis = "redis://127.0.0.1:6379",
         *,
-        codec: str = "default",
+        codec: str = "float16",
         codec_version: int | None = None,
         compression_threshold: int = 1000,
     ) -> None:
@@ -43,10 +43,12 @@ class RedisAgentMemory:
         `redis_url` is a URL as redis-py reads it (`redis://`, `rediss://`, `unix://`), or a `redis.Redis`
         with `decode_responses` off, whose connections are used and left open. Its `retry` counts, too: that
         of `redis.Redis()` in redis-py 6 and later sends a command again whose answer was lost, and a state
-        may then be stored twice; `retry=Retry(NoBackoff(), 0)` does not. `codec` names a published codec and
-        `codec_version` one of its versions, None the latest at the first store; recalls find the codec by
-        the memories. Past `compression_threshold` memories an agent loses the oldest fifth of its hundred
-        oldest.
+        may then be stored twice; `retry=Retry(NoBackoff(), 0)` does not.
+        `codec` names a published codec and `codec_version` one of its versions, None the latest at the first
+        store; recalls find the codec by the memories. "float16" is built in, and the first store that misses
+        it publishes it: it takes states of any length, the same for all of one agent, with values from -65504
+        to 65504, and keeps two bytes a feature.
+        Past `compression_threshold` memories an agent loses the oldest fifth of its hundred oldest.
         Raises InvalidInputError.
         """
         commands.check_positive(compression_threshold, "compression_threshold")
@@ -128,6 +130,7 @@ class RedisAgentMemory:
     def refresh_codec(self) -> None:
         """Fetch the codec's document again, so that later stores use a version published since.
 
+        A built-in codec that is not published yet is published.
         Raises CodecNotFoundError, ConnectionLostError, ServerError.
         """
         self._drive(self._codec.refresh())

@@ -6,6 +6,8 @@ business.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +27,8 @@ class Codec:
 
     name: str
     version: int
-    input_dim: int
+    input_dim: int | None
+    """Features of a state, None where it takes states of any length."""
     configuration: str
     """JSON for the scripts and the agent's document: what encodes and decodes, and the form of the codes."""
     feature_groups: str
@@ -62,9 +65,22 @@ def parse_codec_document(name: str, version: int | None, document: Mapping[str, 
         ) from problem
 
 
+@functools.lru_cache(maxsize=256)
+def of_length(codec: Codec, input_dim: int) -> Codec:
+    """Return the codec as it stores states of `input_dim` features: itself, where it takes no others."""
+    if codec.input_dim is not None:
+        return codec
+    configuration = json.loads(codec.configuration) | {"input_dim": input_dim, "codes": input_dim}
+    group = {"name": "state", "features": input_dim, "codes": input_dim}
+    return dataclasses.replace(
+        codec, input_dim=input_dim, configuration=_compact(configuration), feature_groups=_compact([group])
+    )
+
+
 def to_row(state: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]:
     """Return one state, of shape [D], as float32[1, D]; otherwise as `to_rows`."""
-    return _to_float32(_as_array(state, argument), (codec.input_dim,), codec, argument).reshape(1, -1)
+    array = _as_array(state, argument)
+    return _to_float32(array, (_features(array, codec),), codec, argument).reshape(1, -1)
 
 
 def to_rows(states: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]:
@@ -77,13 +93,19 @@ def to_rows(states: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]
     """
     array = _as_array(states, argument)
     if array.shape == (0,):
-        array = np.empty((0, codec.input_dim), STATE_DTYPE)
-    return _to_float32(array, (len(array) if array.ndim else 0, codec.input_dim), codec, argument)
+        array = np.empty((0, codec.input_dim or 1), STATE_DTYPE)
+    shape = (len(array) if array.ndim else 0, _features(array, codec))
+    return _to_float32(array, shape, codec, argument)
 
 
 def from_rows(blob: bytes, count: int) -> npt.NDArray[np.float32]:
     """Return the `count` states in `blob`, float32[count, D], as an array of its own."""
     return np.frombuffer(blob, dtype=STATE_DTYPE).reshape(count, -1).astype(np.float32)
+
+
+def _features(array: npt.NDArray[Any], codec: Codec) -> int:
+    """Return how many features each state in `array` must have: its own number, where any will do."""
+    return codec.input_dim or max((1, *array.shape[-1:]))
 
 
 def _to_float32(
@@ -94,7 +116,7 @@ def _to_float32(
     if array.shape != shape:
         raise errors.StateShapeError(
             f"{argument} has shape {list(array.shape)}, not {list(shape)}: "
-            f"codec {codec.name!r} takes states of {codec.input_dim} features"
+            f"codec {codec.name!r} takes states of {codec.input_dim or 'one or more'} features"
         )
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is refused below
         values = np.ascontiguousarray(array, dtype=STATE_DTYPE)

@@ -75,6 +75,7 @@ def store_memories(
     `rows` is float32[B, D]; `timestamps` has B entries, or is None for the server to give them; `metadata`
     has B entries of `encode_metadata`, or none.
     """
+    used_codec = codec.of_length(used_codec, rows.shape[1])
     return ScriptCall(
         scripts.load("store_memories"),
         [keys.index(agent_id), keys.agent_metadata(agent_id), keys.agent_memory_system(agent_id)],

@@ -4,6 +4,7 @@ MemoryStoreError
 ├── InvalidInputError (ValueError)     refused before anything is sent; names the argument
 │   ├── InvalidAgentIdError
 │   ├── StateShapeError                wrong number of features or of dimensions
+│   ├── StateRangeError                a value that the codec cannot hold
 │   ├── StateTypeError (TypeError)     not numbers
 │   ├── NonFiniteStateError            NaN or infinity
 │   ├── InvalidMetadataError           not a mapping, or not expressible in JSON
@@ -39,7 +40,11 @@ class InvalidAgentIdError(InvalidInputError):
 
 
 class StateShapeError(InvalidInputError):
-    """A state has another number of features, or of dimensions, than the codec takes."""
+    """A state has another number of features than the codec or the agent has, or of dimensions."""
+
+
+class StateRangeError(InvalidInputError):
+    """A state holds a value that is too large for the codec; the server found it and wrote nothing."""
 
 
 class StateTypeError(InvalidInputError, TypeError):
@@ -106,6 +111,8 @@ class ServerStartError(ServerError):
 _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "BADARG": InvalidInputError,
     "BADSTATE": NonFiniteStateError,
+    "BADSHAPE": StateShapeError,
+    "BADRANGE": StateRangeError,
     "BADMETA": InvalidMetadataError,
     "NOTFOUND": MemoryNotFoundError,
     "EXISTS": TimestampExistsError,

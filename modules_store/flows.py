@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
-from modules_store import codec, commands, errors
+from modules_store import builtin, codec, commands, errors
 from modules_store.commands import Command, Memory
 
 T = TypeVar("T")
@@ -33,8 +33,14 @@ class CodecSource:
         return self._codec or (yield from self.refresh())
 
     def refresh(self) -> Flow[codec.Codec]:
-        """Fetch the codec's document and return the codec; CodecNotFoundError where it is not published."""
+        """Fetch the codec's document and return the codec; CodecNotFoundError where it is not published.
+
+        A built-in codec that is not published yet is published first.
+        """
         reply = yield commands.get_codec_document(self._name)
+        if reply is None and self._name in builtin.NAMES:
+            for command in [*builtin.publication(self._name), commands.get_codec_document(self._name)]:
+                reply = yield command
         self._codec = commands.parse_codec_document(reply, self._name, self._version)
         return self._codec
 

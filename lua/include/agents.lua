@@ -64,6 +64,9 @@ function agents.updates(agent_key, codec_key, agent, config, groups_text, thresh
     if bound_to.name ~= config.name then
       local refusal = 'the memories of agent %s are of codec %s, not of %s'
       errors.refuse('OTHERCODEC', refusal:format(agent, bound_to.name, config.name))
+    elseif bound_to.input_dim ~= config.input_dim then
+      local refusal = 'agent_states have %d features, but the memories of agent %s have %d'
+      errors.refuse('BADSHAPE', refusal:format(config.input_dim, agent, bound_to.input_dim))
     end
   end
   if codec_changes then

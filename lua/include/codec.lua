@@ -74,8 +74,10 @@ function codec.encode(routing, config, blob, rows)
   local codes, problem = run(routing, config.encoder, 'FLOAT', rows, config.input_dim, blob)
   local width = config.codes * config.code_bytes
   if problem then
-    local code = problem:find('not finite', 1, true) and 'BADSTATE' or 'BADCODEC'
-    errors.refuse(code, config.encoder .. ': ' .. problem)
+    local said = problem:match('builtins%.ValueError: (.*%S)') or problem -- without TorchScript's traceback
+    local code = said:find('not finite', 1, true) and 'BADSTATE'
+      or said:find('a state is out of range', 1, true) and 'BADRANGE' or 'BADCODEC'
+    errors.refuse(code, config.encoder .. ': ' .. said)
   elseif #codes ~= rows * width then
     local text = '%s made %d bytes of %d states, not %d each'
     errors.refuse('BADCODEC', text:format(config.encoder, #codes, rows, width))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import redis
 
-from modules_store import keys
+from modules_store import builtin, keys
 from tests.lua import calls
 from tests.store import toy_codec
 
@@ -104,6 +104,14 @@ def test_at_maxmemory_nothing_is_written(node):
         ({"timestamps": [9, 8, 7], "agent": "b"}, "EXISTS agent b already has a memory at 8"),
         ({"metadata": ["{}"]}, "BADARG 3 states have 3 timestamps and 1 metadata"),
         ({"metadata": ["{}", "nope", "{}"]}, "BADMETA"),
+        (
+            {
+                "agent": "b",
+                "states": np.zeros((3, 5)),
+                "configuration": {**calls.CONFIGURATION, "input_dim": 5, "codes": 5},
+            },
+            "BADSHAPE agent_states have 5 features, but the memories of agent b have 6",
+        ),
         ({"agent": "c"}, "OTHERCODEC the memories of agent c are of codec other, not of toy"),
     ],
 )
@@ -116,6 +124,26 @@ def test_what_is_refused_leaves_nothing(node, arguments, match):
     with refused(match):
         calls.store(node, **{"states": ROWS, **arguments})
     assert calls.contents(node) == before
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (
+            np.nan,
+            "BADSTATE memory_system:float16:v1:encoder: a state is not finite: it holds NaN or infinity$",
+        ),
+        (-np.inf, "BADSTATE .*: a state is not finite"),
+        (65520, "BADRANGE .*:encoder: a state is out of range: .* from -65504 to 65504, not 65520"),
+    ],
+)
+def test_what_the_built_in_codec_refuses(node, value, match):
+    for command in builtin.publication("float16"):
+        node.execute_command(*command)
+    codec = {"name": "float16", "code_dtype": "HALF", "encoder": keys.encoder("float16", 1)}
+    with refused(match):
+        calls.store(node, [[0, 0, 0, 0, 0, value]], configuration={**calls.CONFIGURATION, **codec})
+    assert calls.contents(node) == {}
 
 
 def test_trims_value_metadata_and_index(node):
