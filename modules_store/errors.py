@@ -1,7 +1,7 @@
 """Every exception this package raises, as one tree, and the map from a server's error text to a class.
 
 MemoryStoreError
-├── InvalidInputError (ValueError)     refused before anything is sent; names the argument
+├── InvalidInputError (ValueError)     refused before anything is stored; names the argument
 │   ├── InvalidAgentIdError
 │   ├── StateShapeError                wrong number of features or of dimensions
 │   ├── StateRangeError                a value that the codec cannot hold
@@ -32,7 +32,7 @@ class MemoryStoreError(Exception):
 
 
 class InvalidInputError(MemoryStoreError, ValueError):
-    """An argument was refused before anything was sent."""
+    """An argument was refused before anything was stored."""
 
 
 class InvalidAgentIdError(InvalidInputError):

@@ -17,7 +17,8 @@ FIRST_PROGRAM = README.partition("## First program")[2].partition("\n### ")[0]
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", FIRST_PROGRAM, re.MULTILINE | re.DOTALL)
+    all_blocks = re.findall(r"^```(\w*)\n(.*?)^```$", FIRST_PROGRAM, re.MULTILINE | re.DOTALL)
+    return [text for its_language, text in all_blocks if its_language == language]
 
 
 @pytest.fixture
@@ -32,22 +33,28 @@ def test_the_first_program(server, redis_client, states, tmp_path, monkeypatch):
     np.save("states.npy", states)
     serve, commands = blocks("")
     assert serve.split()[:2] == [".venv/bin/modules-store", "serve"]  # tests/cli runs it
-    for line in commands.splitlines():
-        program, *arguments = shlex.split(line.replace("redis://127.0.0.1:6379", server.url))
-        arguments += ["--steps", "50", "--quiet"] if arguments[0] == "train" else []
-        script = Path(sys.executable).parent / Path(program).name
-        subprocess.run([script, *arguments], check=True, timeout=120)
-
-    (program,) = blocks("python")
+    program, with_trained_codec = (
+        block.replace("redis://127.0.0.1:6379", server.url) for block in blocks("python")
+    )
     names = {"state": states[0], "states": states[:32]}
-    exec(program.replace("redis://127.0.0.1:6379", server.url), names)
+    exec(program, names)
     assert len(names["timestamps"]) == 32
     assert names["one"].metadata == {"step": 1, "reward": 0.5}
-    np.testing.assert_allclose(names["one"].state, states[0], atol=0.2 * states.std())
+    np.testing.assert_array_equal(names["one"].state, states[0].astype(np.float16))
     assert [memory.timestamp for memory in names["recent"]] == [
         *reversed(names["timestamps"]),
         names["timestamp"],
     ]
+
+    for line in commands.splitlines():
+        command, *arguments = shlex.split(line.replace("redis://127.0.0.1:6379", server.url))
+        arguments += ["--steps", "50", "--quiet"] if arguments[0] == "train" else []
+        script = Path(sys.executable).parent / Path(command).name
+        subprocess.run([script, *arguments], check=True, timeout=120)
+    exec(with_trained_codec, names)
+    with names["memory"] as memory:
+        (recalled,) = memory.get_recent_memories("drone-8")
+    np.testing.assert_allclose(recalled.state, states[0], atol=0.2 * states.std())
 
 
 def test_each_make_target_that_is_named_exists():

@@ -31,6 +31,7 @@ def test_redis_py_is_newer_than_the_oldest_supported():
 def test_package_and_scripts_are_the_installed_ones():
     assert ENVIRONMENT in Path(modules_store.__file__).parents
     assert resources.files("modules_store").joinpath("lua", "store_memories.lua").is_file()
+    assert resources.files("modules_store").joinpath("codecs", "float16", "encoder.pt").is_file()
 
 
 def test_programs_that_tests_start_use_it_too():
