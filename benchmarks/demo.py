@@ -25,9 +25,9 @@ from benchmarks import throughput
 from benchmarks.measure import bytes_each
 from benchmarks.naive import NaiveAgentMemory
 from model_export.config import CodecConfig, FeatureGroup
-from model_export.data import Episode, rollout, split_episodes, stack_states
 from model_export.export import ExportedCodec, export
 from model_export.publish import publish
+from model_export.rollout import Episode, rollout, split_episodes, stack_states
 from model_export.train import TrainedCodec, TrainingOptions, train
 from model_export.verify import verify, verify_in_redis
 from modules_store import Memory, RedisAgentMemory, keys

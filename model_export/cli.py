@@ -9,16 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
-
 from model_export import publish as publishing
 from model_export import train as training
 from model_export import verify as verification
 from model_export.config import CodecConfig, FeatureGroup
-from model_export.data import load_states, rollout, split_episodes, split_rows, stack_states
 from model_export.errors import ConfigError, ModelExportError
 from model_export.export import ExportedCodec, export
+from model_export.recording import Recording
+from model_export.sources import load_recording
 from modules_store.errors import MemoryStoreError
 
 try:
@@ -92,9 +90,10 @@ def train(
         if (states is None) == (environment is None):
             raise ConfigError("give either --states or --environment")
         if states is not None:
-            learned, held_out = split_rows(*load_states(states))
+            recording = load_recording(states)
         else:
-            learned, held_out = _play(str(environment), kind, episodes, seed, quiet)
+            recording = _play(str(environment), kind, episodes, seed, quiet)
+        learned, held_out = (part.states for part in recording.split())
         if config is not None:
             codec = _read_config(config, name)
         else:
@@ -126,7 +125,7 @@ def verify(
     """Check that a saved codec answers the same once the engine has optimised it, and on a server."""
     with _errors_without_traceback():
         exported = ExportedCodec.load(folder)
-        rows, _ = load_states(states)
+        rows = load_recording(states).states
         result = verification.verify_exported(exported, rows)
         if redis_url is not None:
             if version is None:
@@ -158,19 +157,13 @@ def _errors_without_traceback() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _play(
-    environment: str, kind: str | None, episodes: int, seed: int, quiet: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return states of one kind of agent, to learn from and held out."""
+def _play(environment: str, kind: str | None, episodes: int, seed: int, quiet: bool) -> Recording:
+    """Return states of one kind of agent."""
     with Progress(disable=quiet) as bar:
         task = bar.add_task(f"Playing {environment}", total=episodes)
-        kinds = rollout(environment, episodes, seed, on_episode=lambda: bar.advance(task))
-    if kind is None and len(kinds) == 1:
-        kind = next(iter(kinds))
-    if kind not in kinds:
-        raise ConfigError(f"--kind must be one of {', '.join(kinds)}, not {kind}")
-    learned, held_out = split_episodes(kinds[kind])
-    return stack_states(learned), stack_states(held_out)
+        return load_recording(
+            environment, kind=kind, episodes=episodes, seed=seed, on_episode=lambda: bar.advance(task)
+        )
 
 
 def _read_config(file: Path, name: str | None) -> CodecConfig:

@@ -1,201 +1,113 @@
-"""States to train on: rollouts of a PettingZoo parallel environment, by kind of agent and by episode."""
+"""Where recordings come from: one function that tells files, environments and servers apart by their name.
+
+.npy .npz                              here
+.parquet .arrow .feather .ipc .csv     tables.py
+Ant-v5, mpe2.simple_tag_v3             rollout.py
+redis:// rediss:// unix://             memories.py
+"""
 
 from __future__ import annotations
 
-import importlib
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
-from model_export.errors import ConfigError, MissingDependencyError
+from model_export import memories, stages, tables
+from model_export.errors import ConfigError
+from model_export.recording import Recording
+from model_export.rollout import record, rollout
+from model_export.schema import StateSchema
+from model_export.stages import Policy
 
-# Numbers that tell agents of one kind apart, as in `adversary_2`.
-_SUFFIX = re.compile(r"_?\d+$")
-
-
-@dataclass(frozen=True)
-class Episode:
-    """What one agent saw, did and earned in one episode of T steps.
-
-    Args:
-        agent: its name in the environment; `kind` is that name without its number.
-        number: of the episode, from 0; agents that met in one episode share it.
-        states: float32[T, D], the observation before the step.
-        actions: array[T] or array[T, …], the action taken in that state.
-        rewards: float32[T], what the step earned.
-    """
-
-    agent: str
-    kind: str
-    number: int
-    states: NDArray[np.float32]
-    actions: NDArray[Any]
-    rewards: NDArray[np.float32]
+_ARRAY_SUFFIXES = (".npy", ".npz")
+_FILE_SUFFIXES = (*_ARRAY_SUFFIXES, *tables.SUFFIXES)
 
 
-def kind_of(agent: str) -> str:
-    """Return an agent's name without its number: `adversary_2` is an `adversary`."""
-    return _SUFFIX.sub("", agent) or agent
-
-
-def rollout(
-    environment: str,
-    episodes: int,
+def load_recording(
+    source: str | Path,
+    *,
+    schema: StateSchema | None = None,
+    columns: Sequence[str] | None = None,
+    episode_column: str | None = None,
+    kind: str | None = None,
+    episodes: int = 400,
     seed: int = 0,
+    policy: str | Policy | None = None,
+    max_steps: int | None = None,
+    agents: str | Sequence[str] | None = None,
     on_episode: Callable[[], object] | None = None,
-    **options: Any,
-) -> dict[str, list[Episode]]:
-    """Play episodes with a random policy and return each kind of agent's.
+) -> Recording:
+    """Return the states of one kind of agent.
 
     Args:
-        environment: module of a PettingZoo parallel environment, say `mpe2.simple_tag_v3`.
-        episodes: how many to play, at least 1.
-        seed: of the environment and of the policy; the same seed gives the same states.
-        on_episode: called after each episode, for a progress bar.
-        options: go to the environment's `parallel_env`, say `max_cycles=50`.
-
-    Returns:
-        Episodes by kind, in order of play, one for each agent and episode.
+        source: a file `.npy` [N, D], `.npz` (`states` [N, D], perhaps `episodes` [N]), `.parquet`, `.arrow`,
+            `.feather`, `.ipc` or `.csv`; an environment of Gymnasium (`Ant-v5`) or module of PettingZoo
+            (`mpe2.simple_tag_v3`), which is then played; or the URL of a Redis server with memories.
+        schema: names the features, and a table's columns; the states must fit it.
+        columns: of a table, as `tables.read_table` says.
+        episode_column: of a table, likewise.
+        kind: which kind of agents of an environment that has several.
+        episodes: to play in an environment.
+        seed: of what is played; the same seed gives the same states.
+        policy: of what is played, as `rollout` says; by default random.
+        max_steps: of an episode that is played.
+        agents: ids, or a pattern of ids, of the agents whose memories to read; by default all.
+        on_episode: called after each episode that is played, for a progress bar.
 
     Raises:
-        MissingDependencyError: the module, or one it needs, is not installed.
-        ConfigError: the module is no parallel environment, or agents of one kind observe differently.
+        MissingDependencyError: the source needs a package that is not installed.
+        ConfigError: there is no such source, its states cannot be used or do not fit the schema, or an
+            argument does not apply to it.
+        MemoryStoreError: of `modules_store`, what the Redis server answered.
     """
-    if episodes < 1:
-        raise ConfigError(f"episodes must be at least 1, not {episodes}")
-    env = _parallel_env(environment)(**options)
-    try:
-        for offset, agent in enumerate(env.possible_agents):
-            env.action_space(agent).seed(seed + offset)
-        found: dict[str, list[Episode]] = {}
-        for number in range(episodes):
-            # The environment draws from its own generator after the first reset.
-            for episode in _play(env, number, seed if number == 0 else None):
-                found.setdefault(episode.kind, []).append(episode)
-            if on_episode is not None:
-                on_episode()
-    finally:
-        env.close()
-    for kind, played in found.items():
-        lengths = sorted({episode.states.shape[1] for episode in played})
-        if len(lengths) > 1:
-            raise ConfigError(f"agents of kind {kind!r} observe different numbers of features: {lengths}")
-    return found
-
-
-def split_episodes(episodes: Sequence[Episode], held_out: float = 0.2) -> tuple[list[Episode], list[Episode]]:
-    """Split into the earlier and the last episodes, so that no held-out state has a neighbour in training.
-
-    Args:
-        episodes: of one kind, of at least two episode numbers.
-        held_out: share to hold out, between 0 and 1; at least one number is held out and one is not.
-
-    Returns:
-        Episodes to train on, and held-out ones.
-    """
-    boundary = _first_held_out([episode.number for episode in episodes], held_out)
-    return [e for e in episodes if e.number < boundary], [e for e in episodes if e.number >= boundary]
-
-
-def split_rows(
-    states: NDArray[Any], episodes: NDArray[Any] | None = None, held_out: float = 0.2
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Split an array as `split_episodes` does.
-
-    Args:
-        states: [N, D].
-        episodes: integers[N], each row's episode; without them the rows count as one recording in order of
-            time, and the last ones are held out.
-        held_out: as for `split_episodes`.
-
-    Returns:
-        States to train on, and held-out ones.
-    """
-    numbers = np.arange(len(states)) if episodes is None else episodes
-    if len(numbers) != len(states):
+    of_tables: dict[str, object] = {"columns": columns, "episode_column": episode_column}
+    of_environments: dict[str, object] = {"kind": kind, "policy": policy, "max_steps": max_steps}
+    of_memories: dict[str, object] = {"agents": agents}
+    name, path = str(source), Path(source)
+    if name.startswith(memories.SCHEMES):
+        _refuse("memories in Redis", of_tables | of_environments)
+        recording = memories.read_memories(name, agents if agents is not None else "*")
+    elif path.suffix in tables.SUFFIXES:
+        _refuse(f"the table {name}", of_environments | of_memories)
+        recording = tables.read_table(path, columns, episode_column, schema)
+    elif path.suffix in _ARRAY_SUFFIXES:
+        _refuse(f"the array {name}", of_tables | of_environments | of_memories)
+        recording = _read_arrays(path)
+    elif stages.is_environment(name) and not path.is_file():
+        _refuse(f"the environment {name}", of_tables | of_memories)
+        played = rollout(name, episodes, seed, on_episode=on_episode, policy=policy, max_steps=max_steps)
+        recording = record(played[_one_kind(kind, list(played))])
+    else:
         raise ConfigError(
-            f"episodes must have one number for each of {len(states)} states, not {len(numbers)}"
+            f"source must be a file ({', '.join(_FILE_SUFFIXES)}), an environment's name or a redis:// URL, "
+            f"not {name!r}"
         )
-    later = numbers >= _first_held_out(numbers.tolist(), held_out)
-    return states[~later], states[later]
+    return recording if schema is None else schema.apply(recording)
 
 
-def load_states(path: str | Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Read states, and each row's episode where the file tells, from `.npy` or from `.npz`.
+def _refuse(source: str, arguments: dict[str, object]) -> None:
+    """Raise ConfigError where an argument is given that means nothing for this source."""
+    for argument, value in arguments.items():
+        if value is not None:
+            raise ConfigError(f"{argument} does not apply to {source}")
 
-    An `.npz` file holds `states` [N, D] and may hold `episodes`, integers[N].
 
-    Raises:
-        ConfigError: there is no such file, or it is of another form.
-    """
+def _one_kind(kind: str | None, kinds: list[str]) -> str:
+    if kind is None and len(kinds) == 1:
+        return kinds[0]
+    if kind not in kinds:
+        raise ConfigError(f"kind must be one of {', '.join(kinds)}, not {kind}")
+    return kind
+
+
+def _read_arrays(path: Path) -> Recording:
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            states, episodes = loaded, None
-        else:
-            with loaded:
-                states, episodes = loaded["states"], loaded.get("episodes")
-    except (OSError, ValueError, KeyError, EOFError) as error:
+            return Recording(loaded)
+        with loaded:
+            return Recording(loaded["states"], loaded.get("episodes"))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ConfigError(f"cannot read states from {path}: {error}") from error
-    if states.ndim != 2:
-        raise ConfigError(f"states in {path} must be of shape [N, D], not {list(states.shape)}")
-    return states, episodes
-
-
-def stack_states(episodes: Sequence[Episode]) -> NDArray[np.float32]:
-    """Return the states of all episodes one after the other, float32[N, D]."""
-    return np.concatenate([episode.states for episode in episodes])
-
-
-def _first_held_out(numbers: Sequence[int], held_out: float) -> int:
-    """Return the episode number from which on episodes are held out."""
-    distinct = sorted(set(numbers))
-    if len(distinct) < 2 or not 0 < held_out < 1:
-        raise ConfigError(
-            f"cannot hold out a share of {held_out} of {len(distinct)} episodes: two are the least"
-        )
-    kept = min(max(round(len(distinct) * (1 - held_out)), 1), len(distinct) - 1)
-    return distinct[kept]
-
-
-def _parallel_env(environment: str) -> Callable[..., Any]:
-    try:
-        module = importlib.import_module(environment)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"cannot import the environment {environment!r} ({error}); "
-            "those of MPE come with: pip install 'modules-store[demo]'"
-        ) from error
-    if not hasattr(module, "parallel_env"):
-        raise ConfigError(f"{environment!r} is no PettingZoo parallel environment: it has no parallel_env")
-    make: Callable[..., Any] = module.parallel_env
-    return make
-
-
-def _play(env: Any, number: int, seed: int | None) -> list[Episode]:
-    """Play one episode; return one `Episode` for each agent that took a step."""
-    steps: dict[str, list[tuple[NDArray[np.float32], Any, float]]] = {}
-    observations, _ = env.reset(seed=seed)
-    while env.agents:
-        actions = {agent: env.action_space(agent).sample() for agent in env.agents}
-        following, rewards, _, _, _ = env.step(actions)
-        for agent, action in actions.items():
-            state = np.asarray(observations[agent], dtype=np.float32).ravel()
-            steps.setdefault(agent, []).append((state, action, rewards[agent]))
-        observations = following
-    return [
-        Episode(
-            agent=agent,
-            kind=kind_of(agent),
-            number=number,
-            states=np.stack([state for state, _, _ in taken]),
-            actions=np.asarray([action for _, action, _ in taken]),
-            rewards=np.asarray([reward for _, _, reward in taken], dtype=np.float32),
-        )
-        for agent, taken in steps.items()
-    ]

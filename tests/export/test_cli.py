@@ -62,7 +62,7 @@ def test_from_a_simulation(run, tmp_path):
     assert ExportedCodec.load(tmp_path).config.name == "agent"
     result = run("train", tmp_path, *options)
     assert result.exit_code == 1
-    assert "--kind must be one of adversary, agent" in result.output
+    assert "kind must be one of adversary, agent" in result.output
 
 
 @pytest.mark.parametrize(

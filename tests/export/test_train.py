@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from model_export.config import CodecConfig, reference_config
-from model_export.data import rollout, split_episodes, stack_states
 from model_export.errors import ConfigError
+from model_export.rollout import rollout, split_episodes, stack_states
 from model_export.train import TrainingOptions, train
 from tests.export.conftest import CONFIG
 from tests.export.states import CONSTANT, correlated_states

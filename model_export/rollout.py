@@ -1,0 +1,181 @@
+"""States from simulations: plays episodes of a Gymnasium or PettingZoo environment, with any policy.
+
+name ──► a stage (one interface over both kinds of environment) ──► episodes, by kind of agent
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_export.errors import ConfigError
+from model_export.recording import Recording, first_held_out
+from model_export.stages import Policy, Stage, open_stage, space_names
+
+# Numbers that tell agents of one kind apart, as in `adversary_2`.
+_SUFFIX = re.compile(r"_?\d+$")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What one agent saw, did and earned in one episode of T steps.
+
+    Args:
+        agent: its name in the environment; `kind` is that name without its number.
+        number: of the episode, from 0; agents that met in one episode share it.
+        states: float32[T, D], the observation before the step, flattened.
+        actions: array[T] or array[T, …], the action taken in that state.
+        rewards: float32[T], what the step earned.
+        feature_names: of the D features, where the observation has named parts.
+    """
+
+    agent: str
+    kind: str
+    number: int
+    states: NDArray[np.float32]
+    actions: NDArray[Any]
+    rewards: NDArray[np.float32]
+    feature_names: tuple[str, ...] | None = None
+
+
+def kind_of(agent: str) -> str:
+    """Return an agent's name without its number: `adversary_2` is an `adversary`."""
+    return _SUFFIX.sub("", agent) or agent
+
+
+def rollout(
+    environment: str,
+    episodes: int,
+    seed: int = 0,
+    *,
+    on_episode: Callable[[], object] | None = None,
+    policy: str | Policy | None = None,
+    max_steps: int | None = None,
+    **options: Any,
+) -> dict[str, list[Episode]]:
+    """Play episodes and return each kind of agent's.
+
+    Args:
+        environment: a Gymnasium environment's name, say `Ant-v5`, whose one agent is `agent`; or the module
+            of a PettingZoo parallel environment, say `mpe2.simple_tag_v3`.
+        episodes: how many to play, at least 1.
+        seed: of the environment and of the random policy; the same seed gives the same states.
+        on_episode: called after each episode, for a progress bar.
+        policy: `package.module:callable`, or the callable itself: it gets an observation, not flattened, and
+            the agent's name, and returns an action. By default actions are random.
+        max_steps: at which an episode is cut off, at least 1; by default it lasts until the environment ends
+            it.
+        options: go to `gymnasium.make` or to the module's `parallel_env`, say `max_cycles=50`.
+
+    Returns:
+        Episodes by kind, in order of play, one for each agent and episode.
+
+    Raises:
+        MissingDependencyError: the environment, or a package it needs, is not installed.
+        ConfigError: there is no such environment or policy, its observations are no fixed number of
+            features, or agents of one kind observe differently.
+    """
+    for argument, value in (("episodes", episodes), ("max_steps", max_steps)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{argument} must be at least 1, not {value}")
+    choose = resolve_policy(policy) if isinstance(policy, str) else policy
+    stage = open_stage(environment, options)
+    try:
+        stage.seed(seed)
+        found: dict[str, list[Episode]] = {}
+        for number in range(episodes):
+            # The environment draws from its own generator after the first reset.
+            for episode in _play(stage, number, seed if number == 0 else None, choose, max_steps):
+                found.setdefault(episode.kind, []).append(episode)
+            if on_episode is not None:
+                on_episode()
+    finally:
+        stage.close()
+    for kind, played in found.items():
+        lengths = sorted({episode.states.shape[1] for episode in played})
+        if len(lengths) > 1:
+            raise ConfigError(f"agents of kind {kind!r} observe different numbers of features: {lengths}")
+    return found
+
+
+def resolve_policy(name: str) -> Policy:
+    """Return the callable that `package.module:callable` names; raise ConfigError where there is none."""
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ConfigError(f"policy must be package.module:callable, not {name!r}")
+    try:
+        found: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"policy {name!r}: {error}; is its folder on PYTHONPATH?") from error
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise ConfigError(f"policy {name!r}: {module} has no callable {attribute}")
+    chosen: Policy = found
+    return chosen
+
+
+def split_episodes(episodes: Sequence[Episode], held_out: float = 0.2) -> tuple[list[Episode], list[Episode]]:
+    """Split into the earlier and the last episodes, as `Recording.split` does, actions and rewards included.
+
+    Args:
+        episodes: of one kind, of at least two episode numbers.
+        held_out: share to hold out, between 0 and 1; at least one number is held out and one is not.
+
+    Returns:
+        Episodes to train on, and held-out ones.
+    """
+    boundary = first_held_out([episode.number for episode in episodes], held_out)
+    return [e for e in episodes if e.number < boundary], [e for e in episodes if e.number >= boundary]
+
+
+def record(episodes: Sequence[Episode]) -> Recording:
+    """Return the states of one kind's episodes, at least one, one after the other."""
+    first = episodes[0]
+    numbers = np.repeat([e.number for e in episodes], [len(e.states) for e in episodes])
+    return Recording(stack_states(episodes), numbers, first.feature_names, first.kind)
+
+
+def stack_states(episodes: Sequence[Episode]) -> NDArray[np.float32]:
+    """Return the states of all episodes one after the other, float32[N, D]."""
+    return np.concatenate([episode.states for episode in episodes])
+
+
+def _play(
+    stage: Stage, number: int, seed: int | None, policy: Policy | None, max_steps: int | None
+) -> list[Episode]:
+    """Play one episode; return one `Episode` for each agent that took a step."""
+    steps: dict[str, list[tuple[NDArray[np.float32], Any, float]]] = {}
+    observations = stage.reset(seed)
+    played = 0
+    while stage.agents and (max_steps is None or played < max_steps):
+        actions = {
+            agent: stage.random_action(agent) if policy is None else policy(observations[agent], agent)
+            for agent in stage.agents
+        }
+        states = {agent: stage.flatten(agent, observations[agent]) for agent in actions}
+        observations, rewards = stage.step(actions)
+        for agent, action in actions.items():
+            steps.setdefault(agent, []).append((states[agent], action, rewards[agent]))
+        played += 1
+    return [_episode(stage, agent, number, taken) for agent, taken in steps.items()]
+
+
+def _episode(
+    stage: Stage, agent: str, number: int, taken: list[tuple[NDArray[np.float32], Any, float]]
+) -> Episode:
+    return Episode(
+        agent=agent,
+        kind=kind_of(agent),
+        number=number,
+        states=np.stack([state for state, _, _ in taken]),
+        actions=np.asarray([action for _, action, _ in taken]),
+        rewards=np.asarray([reward for _, _, reward in taken], dtype=np.float32),
+        feature_names=space_names(stage.observation_space(agent)),
+    )

@@ -1,0 +1,173 @@
+"""Recordings from tables: Parquet, Arrow (file, stream, Feather) and CSV, all read by pyarrow.
+
+A table has a row for each state, in order of time: one column a feature, or one column of lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import compute, csv, ipc, parquet
+
+from model_export.errors import ConfigError
+from model_export.recording import Recording, number_episodes
+from model_export.schema import StateSchema
+
+# A column of lists with one of these names holds whole states; a column of one of those, their episodes.
+_STATE_COLUMNS = ("state", "states")
+_EPISODE_COLUMNS = ("episode", "episodes")
+
+# How pandas writes an index along: to CSV without a name, to Parquet with this one.
+_INDEX_PREFIX = "__index_level_"
+
+SUFFIXES = (".parquet", ".arrow", ".feather", ".ipc", ".csv")
+
+
+def read_table(
+    path: Path,
+    columns: Sequence[str] | None = None,
+    episode_column: str | None = None,
+    schema: StateSchema | None = None,
+) -> Recording:
+    """Read a recording from a table.
+
+    Args:
+        path: ends in one of `SUFFIXES`.
+        columns: those that hold the features, in this order; a column of lists, all of one length, holds
+            several. By default those that `schema` names, if the table has any of them; otherwise a column
+            of lists named `state` or `states`; otherwise every column but the episodes'.
+        episode_column: integers or text, each row's episode; by default `episode` or `episodes`, where there
+            is such a column.
+        schema: whose features, or entries, name columns.
+
+    Raises:
+        ConfigError: the file cannot be read, or a column is missing, not numeric or has gaps.
+    """
+    table = _read(path)
+    episodes = _find_episode_column(path, table, episode_column)
+    chosen = list(columns or _columns_of(schema, table) or _default_columns(path, table, episodes))
+    if not chosen:
+        raise ConfigError(f"{path} has no column of features")
+    for name in chosen:
+        _check_column(path, table, name)
+    parts = [_features(path, name, table.column(name)) for name in chosen]
+    names = [name for _, own in parts for name in own]
+    whole = len(parts) == 1 and chosen[0] in _STATE_COLUMNS and parts[0][0].shape[1] > 1
+    return Recording(
+        np.concatenate([values for values, _ in parts], axis=1),
+        None if episodes is None else _episodes(path, episodes, table.column(episodes)),
+        None if whole else names,
+    )
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".csv":
+            return csv.read_csv(path)
+        if path.suffix == ".parquet":
+            return parquet.read_table(path)
+        with pa.OSFile(str(path)) as file:
+            try:
+                return ipc.open_file(file).read_all()
+            except pa.ArrowInvalid:
+                file.seek(0)
+                return ipc.open_stream(file).read_all()
+    except (OSError, pa.ArrowException) as error:
+        raise ConfigError(f"cannot read states from {path}: {error}") from error
+
+
+def _find_episode_column(path: Path, table: Any, asked_for: str | None) -> str | None:
+    if asked_for is not None:
+        _check_column(path, table, asked_for)
+        return asked_for
+    return next((name for name in _EPISODE_COLUMNS if name in table.column_names), None)
+
+
+def _columns_of(schema: StateSchema | None, table: Any) -> Sequence[str] | None:
+    """Return the columns that a schema names: of lists by its entries, or else by its features."""
+    if schema is None:
+        return None
+    entries = [entry.name for entry in schema.entries]
+    if set(entries) <= set(table.column_names):
+        return entries
+    return schema.feature_names if set(schema.feature_names) & set(table.column_names) else None
+
+
+def _default_columns(path: Path, table: Any, episodes: str | None) -> list[str]:
+    for name in _STATE_COLUMNS:
+        if name in table.column_names and pa.types.is_nested(table.schema.field(name).type):
+            return [name]
+    names = [name for name in table.column_names if name != episodes]
+    if names and all(_is_number(name) for name in names) and names != [str(i) for i in range(len(names))]:
+        raise ConfigError(f"the first line of {path} must name the columns, not hold numbers")
+    for position, name in enumerate(names):
+        if not name or name.startswith(_INDEX_PREFIX):
+            raise ConfigError(
+                f"column {position} of {path}, named {name!r}, seems to be an index: leave it out, or name "
+                "the columns to use"
+            )
+    return names
+
+
+def _check_column(path: Path, table: Any, name: str) -> None:
+    count = table.column_names.count(name)
+    if count != 1:
+        raise ConfigError(
+            f"{path} must have one column {name!r}, not {count}; it has {', '.join(table.column_names)}"
+        )
+
+
+def _features(path: Path, name: str, column: Any) -> tuple[NDArray[Any], list[str]]:
+    """Return the column as numbers[N, features], and their names."""
+    array = column.combine_chunks()
+    if not _is_list(array.type):
+        return _numbers(path, name, array)[:, None], [name]
+    if array.null_count:
+        raise ConfigError(f"column {name!r} of {path} has {array.null_count} empty cells")
+    sizes = np.unique(compute.list_value_length(array).to_numpy(zero_copy_only=False))
+    if len(sizes) > 1:
+        raise ConfigError(
+            f"column {name!r} of {path} must hold lists of one length, not of {sizes[0]} to {sizes[-1]}"
+        )
+    size = int(sizes[0]) if len(sizes) else 0
+    values = _numbers(path, name, array.flatten()).reshape(len(array), size)
+    return values, [f"{name}[{index}]" for index in range(size)]
+
+
+def _numbers(path: Path, name: str, array: Any) -> NDArray[Any]:
+    kind = array.type
+    if array.null_count:
+        raise ConfigError(f"column {name!r} of {path} has {array.null_count} empty cells")
+    if pa.types.is_decimal(kind):
+        array = array.cast(pa.float64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise ConfigError(
+            f"column {name!r} of {path} holds {kind}, which is not numeric; name the columns to use"
+        )
+    numbers: NDArray[Any] = array.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _episodes(path: Path, name: str, column: Any) -> NDArray[Any]:
+    if column.null_count:
+        raise ConfigError(f"column {name!r} of {path} has {column.null_count} empty cells")
+    if pa.types.is_floating(column.type):
+        return _numbers(path, name, column.combine_chunks())
+    return number_episodes(column.to_pylist())
+
+
+def _is_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
