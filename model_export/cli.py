@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from model_export import publish as publishing
 from model_export import train as training
@@ -17,6 +17,7 @@ from model_export.errors import ConfigError, ModelExportError
 from model_export.export import ExportedCodec, export
 from model_export.recording import Recording
 from model_export.sources import load_recording
+from model_export.suggest import suggest_groups, summarize_groups
 from modules_store.errors import MemoryStoreError
 
 try:
@@ -92,7 +93,7 @@ def train(
         if states is not None:
             recording = load_recording(states)
         else:
-            recording = _play(str(environment), kind, episodes, seed, quiet)
+            recording = _load(str(environment), episodes, quiet, kind=kind, seed=seed)
         learned, held_out = (part.states for part in recording.split())
         if config is not None:
             codec = _read_config(config, name)
@@ -157,13 +158,15 @@ def _errors_without_traceback() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _play(environment: str, kind: str | None, episodes: int, seed: int, quiet: bool) -> Recording:
-    """Return states of one kind of agent."""
-    with Progress(disable=quiet) as bar:
-        task = bar.add_task(f"Playing {environment}", total=episodes)
-        return load_recording(
-            environment, kind=kind, episodes=episodes, seed=seed, on_episode=lambda: bar.advance(task)
-        )
+def _load(source: str | Path, episodes: int, quiet: bool, **options: Any) -> Recording:
+    """Return the recording; a bar goes by the episodes that are played for it."""
+    with Progress(console=Console(stderr=True), disable=quiet) as bar:
+        task = bar.add_task(f"Playing {source}", total=episodes, visible=False)
+
+        def advance() -> None:
+            bar.update(task, advance=1, visible=True)
+
+        return load_recording(source, episodes=episodes, on_episode=advance, **options)
 
 
 def _read_config(file: Path, name: str | None) -> CodecConfig:
@@ -200,3 +203,72 @@ def _show(exported: ExportedCodec, result: verification.Verification) -> None:
         f"verified on {result.states} states: {result.codes_apart} of {result.codes} codes apart by one at a "
         f"rounding boundary, restored states equal to {result.largest_difference:.1g}"
     )
+
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A file (.npy .npz .parquet .arrow .feather .ipc .csv), an environment of Gymnasium (Ant-v5) or "
+        "PettingZoo (mpe2.simple_tag_v3) to play, or redis://HOST:PORT to read memories from.",
+    ),
+]
+Policy = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:CALLABLE", help="Chooses the actions to play; random where not given."),
+]
+MaxSteps = Annotated[int | None, typer.Option(min=1, help="Cut episodes that are played off here.")]
+Column = Annotated[list[str] | None, typer.Option(help="A table's column of features; repeatable.")]
+EpisodeColumn = Annotated[
+    str | None, typer.Option(help="A table's column of episodes, where not `episode` or `episodes`.")
+]
+Agents = Annotated[
+    str | None, typer.Option(metavar="PATTERN", help="Whose memories to read from Redis, say drone-*.")
+]
+
+
+@app.command("suggest-groups")
+def suggest(
+    source: Source,
+    *,
+    groups: Annotated[
+        int | None, typer.Option(min=1, help="How many; by default as many as the data suggest.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the schema here: .yaml, .yml or .json.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    kind: Kind = None,
+    episodes: Episodes = 50,
+    policy: Policy = None,
+    max_steps: MaxSteps = None,
+    column: Column = None,
+    episode_column: EpisodeColumn = None,
+    agents: Agents = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Propose groups of features from recorded states: those that belong together and lie side by side."""
+    with _errors_without_traceback():
+        options: dict[str, Any] = {"kind": kind, "policy": policy, "max_steps": max_steps, "seed": seed}
+        options |= {"columns": column or None, "episode_column": episode_column, "agents": agents}
+        recording = _load(source, episodes, quiet, **options)
+        schema = suggest_groups(recording, groups)
+        summaries = summarize_groups(recording, schema)
+        if output is not None:
+            schema.save(output)
+        if as_json:
+            document = {"groups": [asdict(summary) for summary in summaries], "schema": schema.to_dict()}
+            typer.echo(json.dumps(document, ensure_ascii=False))
+            return
+        table = Table(title=f"{recording.features} features of {len(recording):,} states")
+        for heading in ("group", "features", "kinds", "correlation"):
+            table.add_column(heading, justify="right" if heading == "correlation" else "left")
+        for own in summaries:
+            kinds = ", ".join(f"{count} {name}" for name, count in own.kinds.items())
+            shown = "" if own.correlation is None else f"{own.correlation:.2f}"
+            table.add_row(own.name, f"{own.start} to {own.end - 1}", kinds, shown)
+        Console().print(table)
+        typer.echo("correlation: mean absolute rank correlation of two features of the group")
+        if output is not None:
+            typer.echo(f"schema saved in {output}")

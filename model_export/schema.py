@@ -7,7 +7,8 @@
     groups:                                      # optional; what is not said is 1
       body: {compression: 0.5, importance: 2}
 
-An entry with a count stands for as many features, `joint[0]` to `joint[7]`.
+An entry with a count stands for as many features, `joint[0]` to `joint[7]`; one with a list
+`columns`, for the features of these names.
 """
 
 from __future__ import annotations
@@ -194,4 +195,7 @@ def _given(entry: SchemaEntry) -> dict[str, Any]:
     """Return the entry's fields but those that are as by default."""
     found = {own.name: getattr(entry, own.name) for own in fields(entry)}
     found = {own.name: found[own.name] for own in fields(entry) if found[own.name] != own.default}
-    return found if entry.range is None else {**found, "range": list(entry.range)}
+    if entry.columns is not None:
+        del found["count"]
+    # Tuples are no plain JSON.
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}

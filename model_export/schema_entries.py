@@ -26,6 +26,7 @@ class SchemaEntry:
         kind: `continuous`; `binary`, one of two values: the ends of `range`, or 0 and 1; `one_hot`, `count`
             features of which one is 1 and the others 0.
         count: of features, at least 1; at least 2 of a one-hot.
+        columns: names of the `count` features, where they are not `name[0]` and so on.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SchemaEntry:
     range: tuple[float | None, float | None] | None = None
     kind: str = "continuous"
     count: int = 1
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for argument in ("name", "group"):
@@ -49,6 +51,8 @@ class SchemaEntry:
             raise ConfigError(
                 f"feature {self.name!r}: kind must be one of {', '.join(KINDS)}, not {self.kind!r}"
             )
+        if self.columns is not None:
+            self._take_columns()
         least = 2 if self.kind == "one_hot" else 1
         if not isinstance(self.count, int) or isinstance(self.count, bool) or self.count < least:
             raise ConfigError(
@@ -71,6 +75,8 @@ class SchemaEntry:
     @property
     def feature_names(self) -> list[str]:
         """Names of its features."""
+        if self.columns is not None:
+            return list(self.columns)
         return [self.name] if self.count == 1 else [f"{self.name}[{index}]" for index in range(self.count)]
 
     def check(self, values: NDArray[Any]) -> None:
@@ -90,6 +96,19 @@ class SchemaEntry:
                 f"one-hot {self.name!r} must have one 1 in each state, but has {int(values[row].sum())} "
                 f"in row {row}"
             )
+
+    def _take_columns(self) -> None:
+        columns = self.columns
+        if (
+            not isinstance(columns, list | tuple)
+            or not all(isinstance(name, str) and name and name.isprintable() for name in columns)
+            or self.count not in (1, len(columns))
+        ):
+            raise ConfigError(
+                f"feature {self.name!r}: columns must be a list of {self.count} names, not {columns!r}"
+            )
+        object.__setattr__(self, "columns", tuple(columns))
+        object.__setattr__(self, "count", len(columns))
 
     def _refuse(self, wrong: NDArray[np.bool_], values: NDArray[Any], expected: str) -> None:
         if wrong.any():

@@ -43,26 +43,28 @@ def read_table(
             of lists named `state` or `states`; otherwise every column but the episodes'.
         episode_column: integers or text, each row's episode; by default `episode` or `episodes`, where there
             is such a column.
-        schema: whose features, or entries, name columns.
+        schema: its features are called as columns are, or as `pose[2]`, the third of each list in `pose`.
 
     Raises:
         ConfigError: the file cannot be read, or a column is missing, not numeric or has gaps.
     """
     table = _read(path)
     episodes = _find_episode_column(path, table, episode_column)
-    chosen = list(columns or _columns_of(schema, table) or _default_columns(path, table, episodes))
+    named = _columns_of(schema, table) if columns is None else None
+    chosen = list(columns or named or _default_columns(path, table, episodes))
     if not chosen:
         raise ConfigError(f"{path} has no column of features")
     for name in chosen:
         _check_column(path, table, name)
     parts = [_features(path, name, table.column(name)) for name in chosen]
-    names = [name for _, own in parts for name in own]
-    whole = len(parts) == 1 and chosen[0] in _STATE_COLUMNS and parts[0][0].shape[1] > 1
-    return Recording(
-        np.concatenate([values for values, _ in parts], axis=1),
-        None if episodes is None else _episodes(path, episodes, table.column(episodes)),
-        None if whole else names,
-    )
+    states = np.concatenate([values for values, _ in parts], axis=1)
+    names: list[str] | None = [name for _, own in parts for name in own]
+    if schema is not None and named:
+        states, names = states[:, _positions(path, names, schema)], None
+    elif len(chosen) == 1 and chosen[0] in _STATE_COLUMNS and names != chosen:
+        names = None
+    numbers = None if episodes is None else _episodes(path, episodes, table.column(episodes))
+    return Recording(states, numbers, names)
 
 
 def _read(path: Path) -> Any:
@@ -88,14 +90,28 @@ def _find_episode_column(path: Path, table: Any, asked_for: str | None) -> str |
     return next((name for name in _EPISODE_COLUMNS if name in table.column_names), None)
 
 
-def _columns_of(schema: StateSchema | None, table: Any) -> Sequence[str] | None:
-    """Return the columns that a schema names: of lists by its entries, or else by its features."""
+def _columns_of(schema: StateSchema | None, table: Any) -> list[str] | None:
+    """Return the columns that hold the features a schema names, or None where the table has none of them.
+
+    The feature `pose[2]` is in a column of that name, or in the column of lists `pose`.
+    """
     if schema is None:
         return None
-    entries = [entry.name for entry in schema.entries]
-    if set(entries) <= set(table.column_names):
-        return entries
-    return schema.feature_names if set(schema.feature_names) & set(table.column_names) else None
+    held = set(table.column_names)
+    columns = []
+    for name in schema.feature_names:
+        whole = name.rpartition("[")[0]
+        columns.append(whole if name not in held and whole in held else name)
+    return list(dict.fromkeys(columns)) if held.intersection(columns) else None
+
+
+def _positions(path: Path, names: Sequence[str] | None, schema: StateSchema) -> list[int]:
+    """Return where the schema's features are among those that were read."""
+    positions = {name: position for position, name in enumerate(names or ())}
+    for name in schema.feature_names:
+        if name not in positions:
+            raise ConfigError(f"{path} has no feature {name!r}")
+    return [positions[name] for name in schema.feature_names]
 
 
 def _default_columns(path: Path, table: Any, episodes: str | None) -> list[str]:

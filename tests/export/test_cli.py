@@ -7,11 +7,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from model_export.cli import app
 from model_export.export import ExportedCodec
+from model_export.schema import StateSchema
 from tests.export.conftest import CONFIG
 
 
@@ -65,6 +68,27 @@ def test_from_a_simulation(run, tmp_path):
     assert "kind must be one of adversary, agent" in result.output
 
 
+def test_groups_suggested_from_a_table(run, tmp_path, states):
+    columns = {f"arm_{i}": states[:, i] for i in range(3)} | {"label": ["a"] * len(states)}
+    parquet.write_table(pa.table(columns), tmp_path / "states.parquet")
+    options = [tmp_path / "states.parquet", "--column", "arm_2", "--column", "arm_0", "--groups", 1]
+    result = run("suggest-groups", *options, "--output", tmp_path / "schema.yaml")
+    assert result.exit_code == 0, result.output
+    assert "2 features of 5,000 states" in result.output
+    assert "arm" in result.output
+    schema = StateSchema.load(tmp_path / "schema.yaml")
+    assert schema.feature_names == ("arm_2", "arm_0")
+    assert schema.feature_groups() == {"arm": (0, 2, 1.0)}
+
+
+def test_groups_suggested_from_an_environment_as_json(run):
+    result = run("suggest-groups", "Pendulum-v1", "--episodes", 2, "--max-steps", 20, "--groups", 2, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert [group["name"] for group in document["groups"]] == ["group_1", "group_2"]
+    assert StateSchema.from_dict(document["schema"]).feature_names == ("feature_0", "feature_1", "feature_2")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -72,6 +96,10 @@ def test_from_a_simulation(run, tmp_path):
         (["train", "x", "--states", "no.npy"], "no.npy"),
         (["train", "x", "--environment", "no_such_env"], "no_such_env"),
         (["verify", "no-folder", "--states", "no.npy"], "no-folder"),
+        (["suggest-groups", "no.npy"], "no.npy"),
+        (["suggest-groups", "no-such-source?"], "source must be a file"),
+        (["suggest-groups", "Pendulum-v1", "--policy", "no_such:act"], "policy"),
+        (["suggest-groups", "Pendulum-v1", "--column", "x"], "columns does not apply"),
         (["publish", "no-folder", "--redis-url", "redis://127.0.0.1"], "no-folder"),
     ],
 )
@@ -90,4 +118,4 @@ def test_installed_command():
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
-    assert {"train", "verify", "publish"} <= set(answer.stdout.split())
+    assert {"train", "verify", "publish", "suggest-groups"} <= set(answer.stdout.split())

@@ -102,6 +102,19 @@ def test_states_that_do_not_fit(schema, feature, value, said):
         schema.check(changed)
 
 
+def test_columns_name_the_features_of_an_entry():
+    given = {"name": "goal", "group": "task", "kind": "one_hot", "columns": ["red", "green"]}
+    schema = StateSchema.from_dict({"features": [given]})
+    assert schema.feature_names == ("red", "green")
+    assert schema.one_hot == ((0, 2),)
+    assert schema.to_dict()["features"] == [given]
+    with pytest.raises(ConfigError, match="one-hot 'goal'"):
+        schema.check(np.ones((1, 2)))
+    for columns, count in (("red", 1), ([], 0), ([1, 2], 2), (["red", "green"], 3)):
+        with pytest.raises(ConfigError, match="'goal': co"):
+            SchemaEntry("goal", "task", columns=columns, count=count)
+
+
 def test_states_of_another_width(schema):
     for states in (STATES[:, :8], STATES[0]):
         with pytest.raises(ConfigError, match="the schema's 9 features"):
