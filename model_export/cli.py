@@ -245,7 +245,7 @@ def suggest(
     column: Column = None,
     episode_column: EpisodeColumn = None,
     agents: Agents = None,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same episodes.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Propose groups of features from recorded states: those that belong together and lie side by side."""

@@ -63,8 +63,8 @@ class Recording:
     def sha256(self) -> str:
         """Hash of shape, states and episodes, as 64 hexadecimal digits; names do not count."""
         digest = hashlib.sha256(repr(self.states.shape).encode())
-        digest.update(self.states.astype("<f4", copy=False).tobytes())
-        digest.update(self.episodes.astype("<i8", copy=False).tobytes())
+        digest.update(self.states.astype("<f4", copy=False).data)
+        digest.update(self.episodes.astype("<i8", copy=False).data)
         return digest.hexdigest()
 
     def split(self, held_out: float = 0.2) -> tuple[Recording, Recording]:
@@ -104,8 +104,8 @@ def first_held_out(numbers: ArrayLike, held_out: float) -> int:
 
 
 def number_episodes(labels: Sequence[Hashable]) -> NDArray[np.int64]:
-    """Return one number for each label: integers as they are, other labels numbered as they first appear."""
-    if all(isinstance(label, int | np.integer) for label in labels):
+    """Return one number for each label: integers of 64 bits as they are, others numbered as they appear."""
+    if all(isinstance(label, int) and -(2**63) <= label < 2**63 for label in labels):
         return np.array(labels, dtype=np.int64)
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)

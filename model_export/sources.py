@@ -8,8 +8,9 @@ redis:// rediss:// unix://             memories.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -36,6 +37,7 @@ def load_recording(
     seed: int = 0,
     policy: str | Policy | None = None,
     max_steps: int | None = None,
+    environment_options: Mapping[str, Any] | None = None,
     agents: str | Sequence[str] | None = None,
     on_episode: Callable[[], object] | None = None,
 ) -> Recording:
@@ -53,6 +55,7 @@ def load_recording(
         seed: of what is played; the same seed gives the same states.
         policy: of what is played, as `rollout` says; by default random.
         max_steps: of an episode that is played.
+        environment_options: go to what makes the environment, as `rollout` says.
         agents: ids, or a pattern of ids, of the agents whose memories to read; by default all.
         on_episode: called after each episode that is played, for a progress bar.
 
@@ -63,7 +66,12 @@ def load_recording(
         MemoryStoreError: of `modules_store`, what the Redis server answered.
     """
     of_tables: dict[str, object] = {"columns": columns, "episode_column": episode_column}
-    of_environments: dict[str, object] = {"kind": kind, "policy": policy, "max_steps": max_steps}
+    of_environments: dict[str, object] = {
+        "kind": kind,
+        "policy": policy,
+        "max_steps": max_steps,
+        "environment_options": environment_options,
+    }
     of_memories: dict[str, object] = {"agents": agents}
     name, path = str(source), Path(source)
     if name.startswith(memories.SCHEMES):
@@ -77,7 +85,15 @@ def load_recording(
         recording = _read_arrays(path)
     elif stages.is_environment(name) and not path.is_file():
         _refuse(f"the environment {name}", of_tables | of_memories)
-        played = rollout(name, episodes, seed, on_episode=on_episode, policy=policy, max_steps=max_steps)
+        played = rollout(
+            name,
+            episodes,
+            seed,
+            on_episode=on_episode,
+            policy=policy,
+            max_steps=max_steps,
+            **(environment_options or {}),
+        )
         recording = record(played[_one_kind(kind, list(played))])
     else:
         raise ConfigError(

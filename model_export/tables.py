@@ -174,6 +174,10 @@ def _episodes(path: Path, name: str, column: Any) -> NDArray[Any]:
         raise ConfigError(f"column {name!r} of {path} has {column.null_count} empty cells")
     if pa.types.is_floating(column.type):
         return _numbers(path, name, column.combine_chunks())
+    if pa.types.is_nested(column.type):
+        raise ConfigError(
+            f"column {name!r} of {path} holds {column.type}, but an episode is an integer or text"
+        )
     return number_episodes(column.to_pylist())
 
 

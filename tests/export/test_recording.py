@@ -95,3 +95,4 @@ def test_labels_of_episodes_are_numbered_as_they_appear():
     assert number_episodes([7, 7, 3]).tolist() == [7, 7, 3]
     assert number_episodes(["b", "a", "b"]).tolist() == [0, 1, 0]
     assert number_episodes([7, "a", 7]).tolist() == [0, 1, 0]
+    assert number_episodes([2**64 - 1, 5, 2**64 - 1]).tolist() == [0, 1, 0]

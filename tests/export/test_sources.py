@@ -95,6 +95,15 @@ def test_a_slice_of_a_column_of_lists(save):
     assert np.array_equal(load_recording(path).states, STATES[1:4])
 
 
+def test_a_folder_is_no_column(tmp_path):
+    (tmp_path / "episode=7").mkdir()
+    path = tmp_path / "episode=7" / "states.parquet"
+    parquet.write_table(pa.table(scalars()), path)
+    recording = load_recording(path)
+    assert recording.feature_names == ("x", "y", "z")
+    assert recording.episodes.tolist() == [0] * 6
+
+
 def test_numbers_of_every_type(save):
     columns = {
         "int": pa.array([1, 2], pa.int8()),
@@ -116,6 +125,7 @@ def test_numbers_of_every_type(save):
         (scalars(), {"episode_column": "run"}, "one column 'run', not 0"),
         (scalars(episode=[1, None] * 3), {}, "column 'episode' .* 3 empty cells"),
         (scalars(episode=[0.5] * 6), {}, "episodes must be integers"),
+        (scalars(episode=[[1]] * 6), {}, "column 'episode' .* an episode is an integer or text"),
         ({"state": [[1.0], [1.0, 2.0]]}, {}, "column 'state' .* of one length, not of 1 to 2"),
         ({"state": [[1.0], None]}, {}, "column 'state' .* 1 empty cells"),
         ({"state": [["a"], ["b"]]}, {}, "column 'state' .* is not numeric"),
@@ -205,6 +215,10 @@ def test_environments_by_name():
     tag = load_recording("mpe2.simple_tag_v3", kind="adversary", episodes=2, max_steps=4)
     assert tag.states.shape == (2 * 3 * 4, 16)
     assert sorted(set(tag.episodes)) == [0, 1]
+    two = load_recording(
+        "mpe2.simple_tag_v3", kind="adversary", episodes=1, environment_options={"num_adversaries": 2}
+    )
+    assert two.features == 14
     with pytest.raises(ConfigError, match="kind must be one of adversary, agent, not None"):
         load_recording("mpe2.simple_tag_v3", episodes=1, max_steps=1)
     with pytest.raises(ConfigError, match="columns does not apply"):
