@@ -110,7 +110,7 @@ def learn(kind: str, episodes: list[Episode], redis_url: str) -> KindOfAgent:
     share = EPISODES_TO_STORE / (EPISODES_TO_LEARN + EPISODES_TO_STORE)
     seen, unseen = split_episodes(episodes, share)
     trained = train(CODECS[kind], stack_states(seen), stack_states(unseen), TrainingOptions())
-    codec = export(trained.vae, kind, trained.metrics)
+    codec = export(trained, kind)
     verify(trained.vae, codec, stack_states(unseen))
     version = publish(codec, redis_url)
     verify_in_redis(redis_url, codec, stack_states(unseen), version)

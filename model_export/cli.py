@@ -105,7 +105,7 @@ def train(
             )
         options = training.TrainingOptions(steps=steps, seed=seed)
         trained = training.train(codec, learned, held_out, options, progress=not quiet)
-        exported = export(trained.vae, codec.name, trained.metrics)
+        exported = export(trained, codec.name, onnx=True)
         result = verification.verify(trained.vae, exported, held_out)
         exported.save(folder)
         _show(exported, result)

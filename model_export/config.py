@@ -1,12 +1,13 @@
-"""What a codec looks like: feature groups, dimensions, and the rule that turns rates into code counts.
+"""What a codec looks like: feature groups, bottleneck, and the rule that turns rates into code counts.
 
 Nothing here needs torch. `vae.py` builds the model from a `CodecConfig`, `publish.py` writes it into Redis.
 """
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,18 +16,22 @@ from model_export.errors import ConfigError
 # The name is part of Redis keys and of a model's tag `NAME:vN`; a colon in it would make keys ambiguous.
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+BOTTLENECK_NAMES = ("rounding", "scalar", "codebook")
+
 
 @dataclass(frozen=True)
 class FeatureGroup:
-    """The features `start` to `end` (exclusive) of a state, compressed at one rate.
+    """The features `start` to `end` (exclusive) of a state, which share latents and codes.
 
-    `compression` is a factor from 0.001 to 1000; the larger, the fewer codes. The codec's base level
-    multiplies it.
+    `compression`, a factor from 0.001 to 1000, sets the number of codes of the bottleneck "rounding": the
+    larger, the fewer; the codec's base level multiplies it. `importance`, from 0.001 to 1000, weighs the
+    group's squared error, both in training and where a budget of bytes is divided among groups.
     """
 
     start: int
     end: int
-    compression: float
+    compression: float = 1.0
+    importance: float = 1.0
 
     @property
     def size(self) -> int:
@@ -50,11 +55,20 @@ class CodecConfig:
     Args:
         name: letters, digits, `_`, `.` and `-`, at most 64 of them; part of the Redis keys.
         input_dim: features of a state (D), at least 1.
-        latent_dim: latent dimensions to share among the groups, at least 1. Each group gets at least one, so
-            a codec of many small groups may own more than this.
+        latent_dim: latent dimensions to share among the groups, at least 1; as many as features if None. Each
+            group gets at least one, so a codec of many small groups may own more than this. Of the bottleneck
+            "rounding" only: the others take as many latents as their bytes can use.
         feature_groups: group by name; together they cover 0 to `input_dim` without gap or overlap. Mappings
-            and `(start, end, compression)` tuples are taken too. Kept in order of `start`.
+            and `(start, end, compression, importance)` tuples are taken too. Kept in order of `start`.
         base_compression_level: factor from 0.001 to 1000 on every group's compression.
+        bottleneck: "rounding", one INT8 a code, their number by compression; "scalar", few levels a latent,
+            packed; "codebook", a byte names one of 256 learned vectors.
+        total_bytes: stored bytes of one state, for "scalar" and "codebook"; at least one a group.
+        binary: features that hold one of two values; their output is one of those two.
+        one_hot: runs `(start, end)` of features of which exactly one is 1 and the rest 0, each run within one
+            group; so is their output.
+        group_bytes, group_latents: how "scalar" and "codebook" divide `total_bytes`, and the latents of each
+            group. Training fills them in from the data where they are not given.
 
     Raises:
         ConfigError: an argument is out of range; the message names it.
@@ -62,27 +76,50 @@ class CodecConfig:
 
     name: str
     input_dim: int
-    latent_dim: int
+    latent_dim: int | None = None
     feature_groups: dict[str, FeatureGroup] = field(default_factory=dict)
     base_compression_level: float = 1.0
+    bottleneck: str = "rounding"
+    total_bytes: int | None = None
+    binary: tuple[int, ...] = ()
+    one_hot: tuple[tuple[int, int], ...] = ()
+    group_bytes: dict[str, int] | None = None
+    group_latents: dict[str, int] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ConfigError(f"name must be 1 to 64 letters, digits, '_', '.' or '-', not {self.name!r}")
         _check_count("input_dim", self.input_dim)
-        _check_count("latent_dim", self.latent_dim)
+        if self.latent_dim is not None:
+            _check_count("latent_dim", self.latent_dim)
         _check_factor("base_compression_level", self.base_compression_level)
         object.__setattr__(self, "feature_groups", _checked_groups(self.feature_groups, self.input_dim))
+        self._check_bytes()
+        self._check_kinds()
 
     @property
     def dimensions(self) -> dict[str, GroupDimensions]:
-        """Dimensions of each group, in the order of their features, latents and codes."""
+        """Dimensions of each group, in the order of their features, latents and codes.
+
+        Raises ConfigError for a budget of bytes that was not divided yet.
+        """
+        if self.bottleneck == "rounding":
+            return self._dimensions_by_rule()
+        if self.group_bytes is None or self.group_latents is None:
+            raise ConfigError(f"total_bytes of codec {self.name!r} are not divided among its groups yet")
+        return {
+            name: GroupDimensions(group.size, self.group_latents[name], self.group_bytes[name])
+            for name, group in self.feature_groups.items()
+        }
+
+    def _dimensions_by_rule(self) -> dict[str, GroupDimensions]:
+        latent_dim = self.latent_dim or self.input_dim
         latents = {
-            name: max(1, self.latent_dim * group.size // self.input_dim)
+            name: max(1, latent_dim * group.size // self.input_dim)
             for name, group in self.feature_groups.items()
         }
         # Rounding down leaves over fewer dimensions than groups; those that keep most detail get them.
-        left_over = max(0, self.latent_dim - sum(latents.values()))
+        left_over = max(0, latent_dim - sum(latents.values()))
         by_rate = sorted(self.feature_groups, key=lambda name: self.feature_groups[name].compression)
         for name in by_rate[:left_over]:
             latents[name] += 1
@@ -97,8 +134,56 @@ class CodecConfig:
 
     @property
     def codes(self) -> int:
-        """Codes of one state (C), one byte each."""
+        """Codes of one state (C), one byte each: the bytes that are stored."""
+        if self.total_bytes is not None:
+            return self.total_bytes
         return sum(group.codes for group in self.dimensions.values())
+
+    def _check_bytes(self) -> None:
+        if self.bottleneck not in BOTTLENECK_NAMES:
+            names = ", ".join(BOTTLENECK_NAMES)
+            raise ConfigError(f"bottleneck must be one of {names}, not {self.bottleneck!r}")
+        if self.bottleneck == "rounding":
+            for argument in ("total_bytes", "group_bytes", "group_latents"):
+                if getattr(self, argument) is not None:
+                    raise ConfigError(
+                        f"{argument}: the bytes of a rounding bottleneck follow from compression"
+                    )
+            return
+        _check_count("total_bytes", self.total_bytes)
+        groups = self.feature_groups
+        assert self.total_bytes is not None
+        if self.total_bytes < len(groups):
+            raise ConfigError(f"total_bytes is {self.total_bytes}, but {len(groups)} groups need one each")
+        for argument in ("group_bytes", "group_latents"):
+            given = getattr(self, argument)
+            if given is not None:
+                if not isinstance(given, Mapping) or set(given) != set(groups):
+                    raise ConfigError(f"{argument} must name each of the groups {', '.join(groups)}")
+                for name, count in given.items():
+                    _check_count(f"{argument}[{name!r}]", count)
+                object.__setattr__(self, argument, {name: given[name] for name in groups})
+        given_bytes = self.total_bytes if self.group_bytes is None else sum(self.group_bytes.values())
+        if given_bytes != self.total_bytes:
+            raise ConfigError(f"group_bytes add up to {given_bytes}, not to total_bytes {self.total_bytes}")
+
+    def _check_kinds(self) -> None:
+        binary, one_hot = _as_indices("binary", self.binary), _as_runs("one_hot", self.one_hot)
+        object.__setattr__(self, "binary", binary)
+        object.__setattr__(self, "one_hot", one_hot)
+        seen: set[int] = set()
+        for argument, features in [("binary", binary)] + [("one_hot", tuple(range(*run))) for run in one_hot]:
+            for feature in features:
+                if not 0 <= feature < self.input_dim:
+                    raise ConfigError(f"{argument} names feature {feature}, outside 0 to {self.input_dim}")
+                if feature in seen:
+                    raise ConfigError(f"{argument} names feature {feature}, which is named before")
+                seen.add(feature)
+        for start, end in one_hot:
+            if end - start < 2:
+                raise ConfigError(f"one_hot run {start} to {end} has fewer than two features")
+            if not any(g.start <= start and end <= g.end for g in self.feature_groups.values()):
+                raise ConfigError(f"one_hot run {start} to {end} does not lie within one group")
 
     def to_dict(self) -> dict[str, Any]:
         """Return this configuration as plain JSON types."""
@@ -169,11 +254,28 @@ def _parsed_group(name: object, group: Any, input_dim: int) -> FeatureGroup:
         else:
             parsed = FeatureGroup(**group) if isinstance(group, Mapping) else FeatureGroup(*group)
     except TypeError as error:
-        raise ConfigError(f"{argument} must be (start, end, compression), not {group!r}") from error
+        raise ConfigError(
+            f"{argument} must be (start, end, compression, importance), not {group!r}"
+        ) from error
     for bound in (parsed.start, parsed.end):
         if not isinstance(bound, int) or isinstance(bound, bool):
             raise ConfigError(f"{argument}: start and end must be integers, not {bound!r}")
     if not 0 <= parsed.start < parsed.end <= input_dim:
         raise ConfigError(f"{argument} is {parsed.start} to {parsed.end}: empty, or outside 0 to {input_dim}")
     _check_factor(f"{argument}.compression", parsed.compression)
+    _check_factor(f"{argument}.importance", parsed.importance)
     return parsed
+
+
+def _as_indices(argument: str, values: Iterable[Any]) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(value) for value in values)
+    except TypeError as error:
+        raise ConfigError(f"{argument} must be a sequence of feature numbers, not {values!r}") from error
+
+
+def _as_runs(argument: str, values: Iterable[Any]) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple((operator.index(start), operator.index(end)) for start, end in values)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{argument} must be a sequence of (start, end), not {values!r}") from error

@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from model_export.export import to_bytes
+from model_export.torchscript import to_bytes
 
 # No `from __future__ import annotations` here: TorchScript's compiler wants the annotations themselves.
 

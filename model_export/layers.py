@@ -56,15 +56,15 @@ def shares(total: int, sizes: Sequence[int]) -> list[int]:
     return [math.ceil(total * size / sum(sizes)) for size in sizes]
 
 
-def principal_axes(inputs: Tensor, count: int) -> Tensor:
-    """Return the directions in which FLOAT[N, D] varies most, scaled to unit variance: FLOAT[count, D].
+def principal_axes(inputs: Tensor, count: int, unit_variance: bool = True) -> Tensor:
+    """Return the directions in which FLOAT[N, D] varies most, FLOAT[count, D].
 
-    Directions beyond the rank of the data are zero.
+    Directions beyond the rank of the data are zero. With `unit_variance` each is scaled to that.
     """
     wide = inputs.double()
     variance, axes = torch.linalg.eigh(wide.T @ wide / len(wide))
     variance, axes = variance.flip(0)[:count], axes.flip(1)[:, :count]
     matters = variance > 1e-6 * variance.max()
-    scale = torch.where(matters, variance, torch.inf).rsqrt()
+    scale = torch.where(matters, variance, torch.inf).rsqrt() if unit_variance else matters.double()
     found = (axes * scale).T.to(inputs.dtype)
     return functional.pad(found, (0, 0, 0, count - len(found)))

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
+import faiss
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from rich.progress import Progress
 from torch import Tensor
 
+from model_export.checkpoint import Checkpoint, fingerprint
 from model_export.config import CodecConfig
 from model_export.errors import ConfigError
 from model_export.features import LARGEST_FEATURE
-from model_export.losses import normalized_rmse, vae_loss
+from model_export.heads import HeadLoss
+from model_export.losses import vae_loss
+from model_export.metrics import normalized_rmse
+from model_export.plan import planned
 from model_export.vae import FeatureGroupedVAE
+
+# Share of the training states, the last ones, that early stopping and the choice of a codec look at.
+VALIDATION_SHARE = 0.1
+MOST_VALIDATION_STATES = 8192
+EVALUATED_AT_ONCE = 4096
+# Share of the steps that a scalar bottleneck learns its rates in, with noise for rounding.
+RELAXED_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -25,28 +39,63 @@ class TrainingOptions:
     """How long and how to train.
 
     Args:
-        steps: batches to learn from; they, not the number of states, set how long training takes.
+        steps: batches to learn from; they, not the number of states, set how long training takes. 0 gives the
+            linear codec that training would start from.
         batch_size: states in a batch.
         learning_rate: at its peak; it falls to zero by the last step.
         kl_weight: weight of the KL divergence beside the squared error.
+        rate_weight: price of a bit a feature, in units of a feature's variance, for a rounding bottleneck.
+            Its rows stay as long as they are, but what compresses them further gains.
         hidden_dim: width of the model's wider hidden layers.
-        seed: the same seed and states give the same codec on the same machine.
+        evaluations: how often, evenly over the steps, the validation error is measured.
+        patience: evaluations without a better one after which training stops.
+        device: "cpu", or a CUDA device as torch names it.
+        seed: the same seed and states give the same codec on the same machine's CPU.
     """
 
     steps: int = 2000
     batch_size: int = 256
     learning_rate: float = 4e-3
     kl_weight: float = 1e-5
+    rate_weight: float = 1e-6
     hidden_dim: int = 128
+    evaluations: int = 20
+    patience: int = 10
+    device: str = "cpu"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("steps", 0),
+            ("batch_size", 1),
+            ("hidden_dim", 1),
+            ("evaluations", 1),
+            ("patience", 1),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ConfigError(f"{name} must be an integer of at least {least}, not {value!r}")
+        if not self.learning_rate > 0 or self.kl_weight < 0 or self.rate_weight < 0:
+            raise ConfigError("learning_rate must be positive, kl_weight and rate_weight not negative")
 
 
 @dataclass(frozen=True)
 class TrainedCodec:
-    """A trained model in evaluation mode, and what was measured on states it never saw."""
+    """A trained model in evaluation mode, on the CPU, and what was measured.
+
+    Args:
+        vae: the model; `vae.config` has the bytes and latents of each group.
+        metrics: on states it never saw, see `train`.
+        history: one entry an evaluation: `step`, `loss`, `distortion`, `rate_bits` (mean of a state since the
+            entry before) and `validation_nrmse`, None while levels are not allotted yet.
+    """
 
     vae: FeatureGroupedVAE
     metrics: dict[str, float]
+    history: tuple[dict[str, float | None], ...] = ()
+
+
+Evaluation = dict[str, float | None]
 
 
 def train(
@@ -54,51 +103,74 @@ def train(
     train_states: ArrayLike,
     held_out_states: ArrayLike,
     options: TrainingOptions | None = None,
+    *,
     progress: bool = True,
+    checkpoint: str | Path | None = None,
+    on_evaluation: Callable[[Evaluation], object] | None = None,
 ) -> TrainedCodec:
-    """Train a codec on one core of the CPU.
+    """Train a codec.
 
     Args:
-        config: the codec's shape.
+        config: the codec's shape; bytes and latents of groups are filled in where it leaves them open.
         train_states: numbers[N, D], finite; 10,000 to 50,000 states are plenty for most simulations.
         held_out_states: numbers[M, D], finite, of other episodes; measured, not learned from.
         options: how to train.
         progress: show a bar on the terminal.
+        checkpoint: a file that the state of training is kept in at each evaluation. Where it exists, of the
+            same configuration, options and states, training goes on from there and ends as if it had never
+            stopped.
+        on_evaluation: is given each entry of the history as it is made.
 
     Returns:
-        The model, and metrics: `nrmse` and `nrmse_GROUP` (`losses.normalized_rmse`) on the held-out states,
-        `train_states`, `held_out_states`, `steps`, `seconds`.
+        The model, and metrics: `nrmse` and `nrmse_GROUP` (`metrics.normalized_rmse`) on the held-out states,
+        `train_states`, `held_out_states`, `steps`, `seconds`, `bits` (what a state's codes cost at their
+        learned probabilities) and `linear`: 1 where a linear codec was better on the validation states and
+        was taken, else 0.
 
     Raises:
-        ConfigError: states that are empty, of another width than `config.input_dim`, or not finite.
+        ConfigError: states that are empty, of another width than `config.input_dim`, or not finite; a
+            checkpoint of another training.
     """
     options = options or TrainingOptions()
     states = as_states("train_states", train_states, config.input_dim)
     held_out = as_states("held_out_states", held_out_states, config.input_dim)
     started = time.perf_counter()
     # Everything random happens in here, and the caller's own generator is left as it was.
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with _one_thread(), torch.random.fork_rng():
         torch.manual_seed(options.seed)
-        vae = FeatureGroupedVAE(
-            config.input_dim,
-            config.latent_dim,
-            config.feature_groups,
-            config.base_compression_level,
-            options.hidden_dim,
-        )
-        vae.initialize(states)
-        _fit(vae, states, options, f"Training {config.name}", progress)
-    vae.eval()
-    with torch.no_grad():
-        restored = vae.decode(vae.encode(held_out))
+        learned, validation = _without_validation(states)
+        plan = planned(config, learned)
+        run = _Run(plan, learned, validation, options)
+        if checkpoint is not None:
+            found = fingerprint([config.to_dict(), asdict(options)], states)
+            run.checkpoint = Checkpoint(Path(checkpoint), found)
+        run.fit(f"Training {config.name}", progress, on_evaluation)
+        vae, error, linear = run.vae, run.best_error, options.steps == 0
+        for candidate in _linear_codecs(config, learned):
+            own = _error(candidate, validation)
+            if own < error:
+                vae, error, linear = candidate, own, True
+    vae = vae.cpu().eval()
     metrics = {
-        **normalized_rmse(vae, held_out, restored),
+        **evaluate(vae, held_out),
         "train_states": len(states),
         "held_out_states": len(held_out),
-        "steps": options.steps,
+        "steps": run.step,
         "seconds": round(time.perf_counter() - started, 1),
+        "linear": int(linear),
     }
-    return TrainedCodec(vae, metrics)
+    return TrainedCodec(vae, metrics, tuple(run.history))
+
+
+@torch.no_grad()
+def evaluate(vae: FeatureGroupedVAE, states: Tensor) -> dict[str, float]:
+    """Return `metrics.normalized_rmse` of FLOAT[N, D] through a model, and `bits`: what its codes cost."""
+    restored = torch.cat([vae.decode(vae.encode(batch)) for batch in torch.split(states, EVALUATED_AT_ONCE)])
+    some = states[:MOST_VALIDATION_STATES]
+    bits = torch.stack([vae(batch).bits for batch in torch.split(some, EVALUATED_AT_ONCE)])
+    std = vae.normalizer.std.cpu().numpy()
+    error = normalized_rmse(states.cpu().numpy(), restored.cpu().numpy(), std, vae.config.feature_groups)
+    return {**error, "bits": round(float(bits.mean()), 1)}
 
 
 def as_states(argument: str, values: ArrayLike, input_dim: int) -> Tensor:
@@ -119,27 +191,149 @@ def as_states(argument: str, values: ArrayLike, input_dim: int) -> Tensor:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Products this small gain nothing from a second thread, and lose much where it waits for a busy core."""
-    before = torch.get_num_threads()
+    before = torch.get_num_threads(), faiss.omp_get_max_threads()
     torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        faiss.omp_set_num_threads(before[1])
 
 
-def _fit(vae: FeatureGroupedVAE, states: Tensor, options: TrainingOptions, title: str, show: bool) -> None:
-    optimizer = torch.optim.Adam(vae.parameters(), lr=options.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, options.learning_rate, total_steps=options.steps + 1, pct_start=0.1
-    )
-    vae.train()
-    with Progress(disable=not show) as bar:
-        task = bar.add_task(title, total=options.steps)
-        for _ in range(options.steps):
-            batch = states[torch.randint(len(states), (options.batch_size,))]
-            loss = vae_loss(vae(batch), options.kl_weight)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            bar.advance(task)
+def _without_validation(states: Tensor) -> tuple[Tensor, Tensor]:
+    """Return states to learn from, shuffled, and the last ones to validate with."""
+    kept_out = min(int(len(states) * VALIDATION_SHARE), MOST_VALIDATION_STATES)
+    learned = states[: len(states) - kept_out]
+    validation = states[len(learned) :] if kept_out else states
+    return learned[torch.randperm(len(learned))], validation
+
+
+def _linear_codecs(config: CodecConfig, states: Tensor) -> Iterator[FeatureGroupedVAE]:
+    """Yield the codecs that need no training: scalar or product quantisation, plain and of rotated axes."""
+    if config.bottleneck == "rounding":
+        return
+    plan = planned(replace(config, group_latents=None), states, linear=True)
+    for transform in ("none", "principal"):
+        # Their hidden layers add nothing, so they are as narrow as they can be.
+        vae = FeatureGroupedVAE.from_config(plan, hidden_dim=1)
+        vae.initialize(states, transform)
+        yield vae.eval()
+
+
+@torch.no_grad()
+def _error(vae: FeatureGroupedVAE, states: Tensor) -> float:
+    """Return `normalized_rmse` with each group's squared error weighed by its importance."""
+    restored = torch.cat([vae.decode(vae.encode(batch)) for batch in torch.split(states, EVALUATED_AT_ONCE)])
+    groups = vae.config.feature_groups.values()
+    importance = torch.cat([torch.full((group.size,), group.importance) for group in groups]).to(states)
+    inverse_std = vae.normalizer.inverse_std
+    weights = importance * (inverse_std > 0)
+    squared = ((restored - states) * inverse_std).square().mean(dim=0) * weights
+    return float((squared.sum() / weights.sum().clamp(min=1e-12)).sqrt())
+
+
+class _Run:
+    """One training: what changes from step to step, so that it can be kept and taken up again."""
+
+    def __init__(
+        self, config: CodecConfig, states: Tensor, validation: Tensor, options: TrainingOptions
+    ) -> None:
+        self.options = options
+        self.states, self.validation = states.to(options.device), validation.to(options.device)
+        self.vae = FeatureGroupedVAE.from_config(config, options.hidden_dim)
+        self.vae.initialize(states)
+        self.vae.to(options.device).eval()
+        self.head_loss = HeadLoss(config).to(options.device)
+        self.best_error = _error(self.vae, self.validation)
+        self.best_state = _copied(self.vae)
+        self.step, self.stale = 0, 0
+        self.history: list[Evaluation] = []
+        self.checkpoint: Checkpoint | None = None
+        self.optimizer = torch.optim.Adam(self.vae.parameters(), lr=options.learning_rate, fused=True)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, options.learning_rate, total_steps=options.steps + 1, pct_start=0.1
+        )
+
+    def fit(self, title: str, show: bool, on_evaluation: Callable[[Evaluation], object] | None) -> None:
+        """Train from the checkpoint, or from the start, to the last step; leave the best model in `vae`."""
+        options = self.options
+        settle_at = int(options.steps * RELAXED_SHARE)
+        every = max(1, math.ceil(options.steps / options.evaluations))
+        if self.checkpoint is not None and (kept := self.checkpoint.load(options.device)) is not None:
+            self._take_up(kept)
+        elif options.steps:
+            self.vae.bottleneck.relax(self._some_latents())
+        sums, evaluated = torch.zeros(3, device=options.device), self.step
+        with Progress(disable=not show) as bar:
+            task = bar.add_task(title, total=options.steps, completed=self.step)
+            while self.step < options.steps and self.stale < options.patience:
+                if self.step == settle_at:
+                    self.vae.bottleneck.settle(self._some_latents())
+                sums += self._learn()
+                self.step += 1
+                bar.advance(task)
+                if self.step % every == 0 or self.step == options.steps:
+                    entry = self._evaluate(sums / (self.step - evaluated), settled=self.step > settle_at)
+                    evaluated = self.step
+                    sums.zero_()
+                    if self.checkpoint is not None:
+                        self.checkpoint.save(self._kept())
+                    if on_evaluation is not None:
+                        on_evaluation(entry)
+        self.vae.load_state_dict(self.best_state)
+        self.vae.eval()
+
+    def _learn(self) -> Tensor:
+        options = self.options
+        self.vae.train()
+        rows = torch.randint(len(self.states), (options.batch_size,)).to(options.device)
+        loss = vae_loss(self.vae, self.head_loss, self.states[rows], options.kl_weight, options.rate_weight)
+        self.optimizer.zero_grad()
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        return torch.stack(loss).detach()
+
+    def _evaluate(self, means: Tensor, settled: bool) -> Evaluation:
+        self.vae.eval()
+        error = _error(self.vae, self.validation) if settled else None
+        if error is not None:
+            self.stale += 1
+            if error < self.best_error:
+                self.best_error, self.best_state, self.stale = error, _copied(self.vae), 0
+        loss, distortion, bits = (round(value, 6) for value in means.tolist())
+        entry: Evaluation = {
+            "step": self.step,
+            "loss": loss,
+            "distortion": distortion,
+            "rate_bits": bits,
+            "validation_nrmse": None if error is None else round(error, 6),
+        }
+        self.history.append(entry)
+        return entry
+
+    @torch.no_grad()
+    def _some_latents(self) -> Tensor:
+        self.vae.eval()
+        return self.vae.latents(self.states[: 4 * MOST_VALIDATION_STATES])
+
+    def _kept(self) -> dict[str, object]:
+        return {
+            "model": self.vae.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "progress": (self.step, self.stale, self.best_error, self.history),
+            "best": self.best_state,
+        }
+
+    def _take_up(self, kept: dict[str, object]) -> None:
+        self.vae.load_state_dict(kept["model"])  # type: ignore[arg-type]
+        self.optimizer.load_state_dict(kept["optimizer"])  # type: ignore[arg-type]
+        self.schedule.load_state_dict(kept["schedule"])  # type: ignore[arg-type]
+        self.step, self.stale, self.best_error, self.history = kept["progress"]  # type: ignore[misc]
+        self.best_state = kept["best"]  # type: ignore[assignment]
+
+
+def _copied(vae: FeatureGroupedVAE) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in vae.state_dict().items()}

@@ -8,35 +8,45 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from model_export.bottlenecks import BOTTLENECKS, FIT_ROWS
 from model_export.config import CodecConfig
 from model_export.features import Normalizer
-from model_export.layers import GroupedLinear, principal_axes, round_straight_through, shares
+from model_export.heads import OutputHeads, fit_heads, logits_of_linear
+from model_export.layers import GroupedLinear, principal_axes, shares
 
-CODE_MIN, CODE_MAX = -128, 127
-# Codes span this many times the largest value of a usual training batch, so that clamping stays rare.
-HEADROOM = 1.25
-RANGE_MOMENTUM = 0.02
+# Ridge, as a share of a latent's mean square, where the first decoder is fitted: keeps latents that say the
+# same from taking weights that cancel out.
+RIDGE = 1e-6
 
 
 class VAEOutput(NamedTuple):
-    """What `forward` returns: states [B, D], normalised; mean and log variance of the latents [B, Z]."""
+    """What `forward` returns.
 
-    reconstruction: Tensor
+    Args:
+        outputs: the decoder's last layer, FLOAT[B, D]: normalised states, logits where features are discrete.
+        target: the states normalised, FLOAT[B, D].
+        mu, logvar: mean and log variance of the latents, FLOAT[B, Z].
+        bits: what the codes of a state cost, FLOAT[].
+        penalty: what the bottleneck adds to the loss, FLOAT[].
+    """
+
+    outputs: Tensor
     target: Tensor
     mu: Tensor
     logvar: Tensor
+    bits: Tensor
+    penalty: Tensor
 
 
 class FeatureGroupedVAE(nn.Module):
-    """Feature-grouped VAE with an integer bottleneck; one byte a code.
+    """Feature-grouped VAE with an integer bottleneck; its codes are the bytes that are stored.
 
     ::
 
         states [B, D] ── normalise ──► x ── two hidden layers ──► mu, logvar [B, Z]      every group by itself
-        z = mu + exp(logvar / 2) * noise in training, z = mu in evaluation
-        z ── compress, scale ──► code values [B, C] ── round, clamp ──► codes INT8       every group by itself
-        codes ── scale back, expand ──► z' [B, Z]                                        every group by itself
-        z' ── two hidden layers ──► [B, D] ── denormalise ──► states                     all groups together
+        z = mu + exp(logvar / 2) * noise in training with rounding, else z = mu
+        z ── bottleneck ──► codes INT8[B, C] ──► z' [B, Z]                               every group by itself
+        z' ── two hidden layers ──► [B, D] ── heads, denormalise ──► states              all groups together
 
     A group's codes depend on its own features only, so that its rate buys its own detail. The decoder sees
     all codes, so that what one group tells about another is used and need not be stored twice. Beside each
@@ -49,6 +59,8 @@ class FeatureGroupedVAE(nn.Module):
         feature_groups: `{name: (start, end, compression)}`, covering 0 to `input_dim`.
         base_compression_level: factor on every group's compression.
         hidden_dim: width of the wider hidden layers; the others have half of it.
+        options: the other fields of `CodecConfig`: `bottleneck`, `total_bytes`, `group_bytes`,
+            `group_latents`, `binary`, `one_hot`.
 
     Raises:
         ConfigError: the arguments do not describe a codec.
@@ -57,26 +69,24 @@ class FeatureGroupedVAE(nn.Module):
     through as in Theis et al., "Lossy Image Compression with Compressive Autoencoders", 2017.
     """
 
-    code_range: Tensor
-
     def __init__(
         self,
         input_dim: int,
-        latent_dim: int,
+        latent_dim: int | None,
         feature_groups: Mapping[str, Any],
         base_compression_level: float = 1.0,
         hidden_dim: int = 128,
+        **options: Any,
     ) -> None:
         super().__init__()
         self.config = CodecConfig(
-            "unnamed", input_dim, latent_dim, dict(feature_groups), base_compression_level
+            "unnamed", input_dim, latent_dim, dict(feature_groups), base_compression_level, **options
         )
         self.input_dim = input_dim
+        dimensions = list(self.config.dimensions.values())
         self.codes = self.config.codes
-        dimensions = self.config.dimensions.values()
         features = [group.features for group in dimensions]
         latents = [group.latents for group in dimensions]
-        codes = [group.codes for group in dimensions]
         narrow_dim = max(1, hidden_dim // 2)
         wide, narrow = shares(hidden_dim, features), shares(narrow_dim, features)
 
@@ -86,91 +96,136 @@ class FeatureGroupedVAE(nn.Module):
         self.encoder_mu = GroupedLinear(narrow, latents)
         self.encoder_logvar = GroupedLinear(narrow, latents)
         self.encoder_linear = GroupedLinear(features, latents)
-        self.compress = GroupedLinear(latents, codes)
-        # Largest compressed value of a usual batch; a running measurement, as in batch normalisation.
-        self.register_buffer("code_range", torch.ones(self.codes))
-        self.expand = GroupedLinear(codes, latents)
+        self.bottleneck = BOTTLENECKS[self.config.bottleneck](dimensions)
         self.decoder_in = nn.Linear(sum(latents), narrow_dim)
         self.decoder_hidden = nn.Linear(narrow_dim, hidden_dim)
         self.decoder_out = nn.Linear(hidden_dim, input_dim)
         self.decoder_linear = nn.Linear(sum(latents), input_dim)
+        self.heads = OutputHeads(self.config)
 
-    @property
-    def code_scale(self) -> Tensor:
-        """Codes per unit of the compressed latents, float32[C]."""
-        return CODE_MAX / (HEADROOM * self.code_range.clamp(min=1e-6))
+    @classmethod
+    def from_config(cls, config: CodecConfig, hidden_dim: int = 128) -> FeatureGroupedVAE:
+        """Build the model that a planned configuration describes."""
+        options = {
+            name: getattr(config, name)
+            for name in ("bottleneck", "total_bytes", "group_bytes", "group_latents", "binary", "one_hot")
+        }
+        groups, base = config.feature_groups, config.base_compression_level
+        return cls(config.input_dim, config.latent_dim, groups, base, hidden_dim, **options)
 
     def forward(self, states: Tensor) -> VAEOutput:
         """Reconstruct FLOAT[B, D] through the codes; in training with noise, and measuring their range."""
         target = self.normalizer(states)
         mu, logvar = self._latents(target)
-        z = mu + torch.exp(logvar / 2) * torch.randn_like(mu) if self.training else mu
-        compressed = self.compress(z)
-        if self.training:
-            self._track_range(compressed)
-        codes = round_straight_through(compressed * self.code_scale).clamp(CODE_MIN, CODE_MAX)
-        return VAEOutput(self._reconstruct(codes), target, mu, logvar)
+        z = mu
+        if self.training and self.bottleneck.samples_latents:
+            z = mu + torch.exp(logvar / 2) * torch.randn_like(mu)
+        quantized = self.bottleneck(z)
+        return VAEOutput(
+            self._outputs(quantized.latents), target, mu, logvar, quantized.bits, quantized.penalty
+        )
 
     def code_values(self, states: Tensor) -> Tensor:
-        """Return the codes of FLOAT[B, D] before rounding, FLOAT[B, C]."""
+        """Return what the quantizer makes codes of, FLOAT[B, V], from FLOAT[B, D]."""
         mu, _ = self._latents(self.normalizer(states))
-        values: Tensor = self.compress(mu) * self.code_scale
-        return values
+        return self.bottleneck.values(mu)
 
     def encode(self, states: Tensor) -> Tensor:
         """Compress FLOAT[B, D] to codes INT8[B, C]."""
-        return self.code_values(states).round().clamp(CODE_MIN, CODE_MAX).to(torch.int8)
+        codes: Tensor = self.bottleneck.quantizer.encode(self.code_values(states))
+        return codes
 
     def decode(self, codes: Tensor) -> Tensor:
         """Restore FLOAT[B, D] from codes INT8[B, C]."""
-        return self.normalizer.invert(self._reconstruct(codes.float()))
+        std, mean = self.output_scales()
+        restored: Tensor = self.heads(self._outputs(self.bottleneck.restore(codes)) * std + mean)
+        return restored
+
+    def output_scales(self) -> tuple[Tensor, Tensor]:
+        """Return what takes the last layer to the features' units, factor and offset; logits stay."""
+        discrete = self.heads.is_binary.clone()
+        for start, end in self.config.one_hot:
+            discrete[start:end] = True
+        std = torch.where(discrete, torch.ones_like(self.normalizer.std), self.normalizer.std)
+        return std, torch.where(discrete, torch.zeros_like(std), self.normalizer.mean)
 
     @torch.no_grad()
-    def initialize(self, states: Tensor) -> None:
-        """Measure the scales of FLOAT[N, D] and start as a linear codec: principal components by group.
+    def initialize(self, states: Tensor, transform: str = "principal") -> None:
+        """Measure the scales of FLOAT[N, D] and start as a linear codec.
 
         From random weights the linear maps converge so slowly, and the hidden layers fit the training states
         so closely meanwhile, that the error on unseen states was 15 times larger (simple_tag, 1,500 steps).
+
+        Args:
+            transform: from features to latents, by group. "principal": principal axes, for codebooks dealt
+                out so that each byte gets an equal share (the parametric solution of Ge et al., "Optimized
+                Product Quantization", 2013). "none": features as they are, but for constant ones, padded with
+                zeros; plain scalar or product quantisation.
         """
         self.normalizer.fit(states)
+        fit_heads(self.heads, states)
         x = self.normalizer(states)
-        dimensions = self.config.dimensions.values()
+        dimensions = list(self.config.dimensions.values())
         by_group = x.split([group.features for group in dimensions], dim=1)
         self.encoder_linear.set(
-            [principal_axes(g, own.latents) for g, own in zip(by_group, dimensions, strict=True)]
+            [
+                self._first_transform(own, group.latents, group.codes, transform)
+                for own, group in zip(by_group, dimensions, strict=True)
+            ]
         )
-        mixes = [_mix(group.codes, group.latents) for group in dimensions]
-        self.compress.set(mixes)
-        self.expand.set([mix.T for mix in mixes])
-        z = self.expand(self.compress(self.encoder_linear(x)))
-        design = nn.functional.pad(z, (0, 1), value=1.0).double()
-        solution = torch.linalg.lstsq(design, x.double(), driver="gelsd").solution
-        self.decoder_linear.weight.copy_(solution[:-1].T)
-        self.decoder_linear.bias.copy_(solution[-1])
         # The hidden layers add nothing yet, and the noise starts at about the size of a code's rounding.
         for layer in (self.encoder_mu.free_weight, self.encoder_mu.bias, self.encoder_logvar.free_weight):
             layer.zero_()
         self.encoder_logvar.bias.fill_(-8.0)
         self.decoder_out.weight.zero_()
         self.decoder_out.bias.zero_()
-        self.code_range.copy_(self.compress(self.encoder_linear(x)).abs().amax(dim=0))
+        latents = self.encoder_linear(x)
+        self.bottleneck.initialize(latents)
+        self._fit_linear_decoder(latents, x)
+
+    def latents(self, states: Tensor) -> Tensor:
+        """Return the means of the latents, FLOAT[B, Z]."""
+        return self._latents(self.normalizer(states))[0]
+
+    def _first_transform(self, x: Tensor, latents: int, codes: int, transform: str) -> Tensor:
+        if transform == "none":
+            varying = torch.eye(x.shape[1])[x.any(dim=0)][:latents]
+            return nn.functional.pad(varying, (0, 0, 0, latents - len(varying)))
+        axes = principal_axes(x, latents, unit_variance=self.config.bottleneck == "rounding")
+        return _balanced(axes, x, codes) if self.config.bottleneck == "codebook" else axes
+
+    def _fit_linear_decoder(self, latents: Tensor, x: Tensor) -> None:
+        """Set the decoder's linear map to the least squares from quantised latents to states."""
+        rows = latents[:FIT_ROWS]
+        restored = self.bottleneck.restore(self.bottleneck.quantizer.encode(self.bottleneck.values(rows)))
+        design = nn.functional.pad(restored, (0, 1), value=1.0).double()
+        gram = design.T @ design
+        gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+        solution = torch.linalg.solve(gram, design.T @ x[:FIT_ROWS].double()).to(x.dtype)
+        weight, bias = logits_of_linear(solution[:-1].T, solution[-1], self.heads, self.normalizer)
+        self.decoder_linear.weight.copy_(weight)
+        self.decoder_linear.bias.copy_(bias)
 
     def _latents(self, x: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.encoder_hidden(self.encoder_in(x).relu()).relu()
         return self.encoder_mu(hidden) + self.encoder_linear(x), self.encoder_logvar(hidden)
 
-    def _reconstruct(self, codes: Tensor) -> Tensor:
-        z = self.expand(codes / self.code_scale)
+    def _outputs(self, z: Tensor) -> Tensor:
         hidden = self.decoder_hidden(self.decoder_in(z).relu()).relu()
-        restored: Tensor = self.decoder_out(hidden) + self.decoder_linear(z)
-        return restored
-
-    @torch.no_grad()
-    def _track_range(self, compressed: Tensor) -> None:
-        self.code_range.lerp_(compressed.abs().amax(dim=0), RANGE_MOMENTUM)
+        outputs: Tensor = self.decoder_out(hidden) + self.decoder_linear(z)
+        return outputs
 
 
-def _mix(codes: int, latents: int) -> Tensor:
-    """Return [codes, latents]: latents spread evenly over more codes, or the leading ones over fewer."""
-    mix = torch.empty(codes, latents)
-    return nn.init.orthogonal_(mix) if codes > latents else nn.init.eye_(mix)
+def _balanced(axes: Tensor, x: Tensor, codes: int) -> Tensor:
+    """Order axes FLOAT[Z, D] so that the part of each code has about the same product of variances."""
+    per_code = len(axes) // codes
+    logs = (x @ axes.T).double().var(dim=0, correction=0).clamp(min=1e-12).log()
+    parts: list[list[int]] = [[] for _ in range(codes)]
+    totals = [0.0] * codes
+    for axis in logs.argsort(descending=True, stable=True).tolist():
+        emptiest = min(
+            (code for code in range(codes) if len(parts[code]) < per_code), key=lambda code: totals[code]
+        )
+        parts[emptiest].append(axis)
+        totals[emptiest] += float(logs[axis])
+    return axes[[axis for part in parts for axis in part]]

@@ -1,8 +1,8 @@
-"""Holds one form of a codec against another: trained against exported, exported against what Redis answers.
+"""Holds one form of a codec against another: trained, TorchScript as saved and as optimised, ONNX, in Redis.
 
 Codes are compared one by one. Two forms add up the same products in another order, so a value that lies next
-to the middle between two integers may round to either; there, and nowhere else, codes may differ by one. Such
-a code costs nothing: both integers are equally near. Restored states must agree to float rounding.
+to the middle between two codes may go to either; there, and nowhere else, codes may differ. Such a code costs
+nothing: both are equally near. Restored states must agree to float rounding.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import onnx
+import onnxruntime
 import redis
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -20,18 +22,20 @@ from torch import Tensor
 from model_export.engine import connected, run_model
 from model_export.errors import VerificationError
 from model_export.export import ExportedCodec
+from model_export.torchscript import optimised
 from model_export.train import as_states
-from model_export.vae import CODE_MAX, CODE_MIN, FeatureGroupedVAE
+from model_export.vae import FeatureGroupedVAE
 from modules_store import keys
 
-# How near to the middle between two integers a code's value must be, in codes, for rounding to be free.
-BOUNDARY = 0.01
+# How much farther than the nearest code one may be, in distances between codes, to count as equally near.
+BOUNDARY = 0.02
 # Largest difference of restored states, as a share of the feature's largest restored value.
 STATE_TOLERANCE = 1e-5
 # States that are also sent alone, one to a batch.
 SINGLE_ROWS = 16
 
 Model = Callable[[Tensor], Tensor]
+Excess = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Verification:
     Args:
         states: how many states were compared, edge cases among them.
         codes: how many codes were compared.
-        codes_apart: how many differed by one, at a rounding boundary.
+        codes_apart: how many differed, halfway between two codes.
         largest_difference: between restored states, as a share of the feature's largest restored value.
     """
 
@@ -53,15 +57,22 @@ class Verification:
 
 @dataclass(frozen=True)
 class _Form:
-    """One form of a codec. `code_values`, FLOAT[B, D] to FLOAT[B, C], gives the codes before rounding."""
+    """One form of a codec.
+
+    Args:
+        encode, decode: FLOAT[B, D] to INT8[B, C], and back.
+        excess: how much farther each code given for a state is than the nearest, see `quantizers`.
+        refuses: whether it refuses NaN and infinity.
+    """
 
     encode: Model
     decode: Model
-    code_values: Model | None = None
+    excess: Excess | None = None
+    refuses: bool = True
 
 
 def verify(vae: FeatureGroupedVAE, exported: ExportedCodec, states: ArrayLike) -> Verification:
-    """Check that an export does what the trained model does, as saved and as the engine optimises it.
+    """Check that an export does what the trained model does: as saved, as the engine optimises it, as ONNX.
 
     Args:
         vae: the model, in evaluation mode.
@@ -73,17 +84,25 @@ def verify(vae: FeatureGroupedVAE, exported: ExportedCodec, states: ArrayLike) -
         ConfigError: the states do not fit the codec.
     """
     rows = _with_edges(as_states("states", states, vae.input_dim))
-    trained = _Form(vae.encode, vae.decode, vae.code_values)
+    trained = _Form(
+        vae.encode,
+        vae.decode,
+        lambda batch, codes: vae.bottleneck.quantizer.excess(vae.code_values(batch), codes),
+    )
     _compare(trained, _Form(*exported.modules()), rows)
+    if exported.onnx:
+        _compare(trained, _onnx(exported), rows)
     return _compare(trained, _optimised(exported), rows)
 
 
 def verify_exported(exported: ExportedCodec, states: ArrayLike) -> Verification:
-    """Check that an export does the same once the engine has optimised it; for where the model is gone.
+    """Check that an export does the same as ONNX and once the engine has optimised it; needs no model.
 
     Arguments and errors as for `verify`.
     """
     rows = _with_edges(as_states("states", states, exported.config.input_dim))
+    if exported.onnx:
+        _compare(_saved(exported), _onnx(exported), rows)
     return _compare(_saved(exported), _optimised(exported), rows)
 
 
@@ -135,44 +154,64 @@ def _with_edges(states: Tensor) -> Tensor:
 
 def _saved(exported: ExportedCodec) -> _Form:
     encoder, decoder = exported.modules()
-    return _Form(encoder, decoder, encoder.code_values)
+    return _Form(encoder, decoder, encoder.excess)
 
 
 def _optimised(exported: ExportedCodec) -> _Form:
-    """Load an export as the engine does."""
-    return _Form(*(torch.jit.optimize_for_inference(torch.jit.freeze(m.eval())) for m in exported.modules()))
+    return _Form(*map(optimised, exported.modules()))
+
+
+def _onnx(exported: ExportedCodec) -> _Form:
+    """Check the ONNX of an export for form, and load it."""
+    encode, decode = (_onnx_model(exported.onnx[part]) for part in ("encoder", "decoder"))
+    return _Form(encode, decode, refuses=False)
+
+
+def _onnx_model(blob: bytes) -> Model:
+    try:
+        onnx.checker.check_model(onnx.load_from_string(blob), full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise VerificationError(f"not valid ONNX: {error}") from error
+    session = onnxruntime.InferenceSession(blob, providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+
+    def run(rows: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {taken.name: rows.numpy()})[0])
+
+    return run
 
 
 @torch.inference_mode()
 def _compare(expected: _Form, given: _Form, states: Tensor) -> Verification:
-    assert expected.code_values is not None
-    values = expected.code_values(states)
     codes = given.encode(states)
-    apart = _check_codes(values, codes)
+    apart = _check_codes(expected, states, codes)
     for row in range(min(len(states), SINGLE_ROWS)):
-        apart += _check_codes(values[row : row + 1], given.encode(states[row : row + 1]))
+        one = states[row : row + 1]
+        apart += _check_codes(expected, one, given.encode(one))
     wanted, restored = expected.decode(codes), given.decode(codes)
     largest = wanted.abs().amax(dim=0)
     difference = ((wanted - restored).abs() / largest.clamp(min=torch.finfo(torch.float32).tiny)).max().item()
     if not difference <= STATE_TOLERANCE:
         raise VerificationError(f"restored states differ by {difference:.2g} of the feature's largest value")
-    _check_refusals(given.encode, states.shape[1])
+    if given.refuses:
+        _check_refusals(given.encode, states.shape[1])
     return Verification(len(states), codes.numel(), apart, difference)
 
 
-def _check_codes(values: Tensor, codes: Tensor) -> int:
-    """Compare codes with the values they were rounded from; return how many differ as rounding permits."""
-    if codes.dtype != torch.int8 or codes.shape != values.shape:
-        raise VerificationError(f"codes are {codes.dtype}{list(codes.shape)}, not int8{list(values.shape)}")
-    clamped = values.clamp(CODE_MIN, CODE_MAX)
-    wrong = (codes - clamped).abs() > 0.5 + BOUNDARY
-    if wrong.any():
+def _check_codes(expected: _Form, states: Tensor, codes: Tensor) -> int:
+    """Compare codes with those of the form expected; return how many differ where two are equally near."""
+    assert expected.excess is not None
+    wanted = expected.encode(states)
+    if codes.dtype != torch.int8 or codes.shape != wanted.shape:
+        raise VerificationError(f"codes are {codes.dtype}{list(codes.shape)}, not int8{list(wanted.shape)}")
+    if not (expected.excess(states, codes) <= BOUNDARY).all():
+        wrong = codes != wanted
         row, column = wrong.nonzero()[0].tolist()
         raise VerificationError(
             f"{int(wrong.sum())} of {codes.numel()} codes differ; the first is code {column} of state {row}: "
-            f"{codes[row, column].item()} instead of {clamped[row, column].item():.3f} rounded"
+            f"{codes[row, column].item()} instead of {wanted[row, column].item()}"
         )
-    return int((codes != clamped.round()).sum())
+    return int((codes != wanted).sum())
 
 
 def _check_refusals(encode: Model, input_dim: int) -> None:

@@ -36,4 +36,4 @@ def trained(states: np.ndarray, held_out: np.ndarray) -> TrainedCodec:
 @pytest.fixture(scope="session")
 def exported(trained: TrainedCodec) -> ExportedCodec:
     """Its export."""
-    return export(trained.vae, "small", trained.metrics)
+    return export(trained, "small")

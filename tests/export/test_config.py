@@ -93,7 +93,7 @@ def test_groups_are_ordered_by_start():
         ({"feature_groups": {}}, "feature_groups"),
         ({"feature_groups": {"a": (0, 4, 0.0)}}, "compression"),
         ({"feature_groups": {"a": (0, 4, -1.0)}}, "compression"),
-        ({"feature_groups": {"a": (0, 4)}}, "compression"),
+        ({"feature_groups": {"a": (0,)}}, "importance"),
         ({"feature_groups": {"a": (0, 5, 1.0)}}, "outside"),
         ({"feature_groups": {"a": (2, 2, 1.0)}}, "empty"),
         ({"feature_groups": {"a": (0.0, 4, 1.0)}}, "integers"),

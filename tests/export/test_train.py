@@ -19,7 +19,7 @@ SHORT = TrainingOptions(steps=20)
 def test_reference_codec_learns_correlated_states():
     states = correlated_states(12_000, features=50, factors=10)
     metrics = train(
-        reference_config(), states[:10_000], states[10_000:], TrainingOptions(steps=600), False
+        reference_config(), states[:10_000], states[10_000:], TrainingOptions(steps=600), progress=False
     ).metrics
     # Predicting the mean would give 1.
     assert metrics["nrmse"] < 0.12

@@ -1,0 +1,162 @@
+"""Encoder and decoder as they are exported: the model folded, with its checks in the graph.
+
+Scales, masks and maps that follow one another without a bend are multiplied together once, in float64, so
+that a call runs few operations. `verify.py` holds them against the model; `torchscript.py` makes bytes of it.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model_export.vae import FeatureGroupedVAE
+
+# No `from __future__ import annotations` here: TorchScript's compiler wants the annotations themselves.
+
+
+class CodecEncoder(nn.Module):
+    """Encoder as it runs in Redis: FLOAT[B, D] to codes INT8[B, C], any B >= 1.
+
+    Raises, in the graph: the states have another shape than [B, D]; a state is "not finite".
+    """
+
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    in_weight: Tensor
+    in_bias: Tensor
+    hidden_weight: Tensor
+    hidden_bias: Tensor
+    out_weight: Tensor
+    out_bias: Tensor
+    linear_weight: Tensor
+
+    def __init__(self, vae: FeatureGroupedVAE) -> None:
+        super().__init__()
+        self.input_dim = vae.input_dim
+        self.quantizer = _own_quantizer(vae)
+        scales = vae.normalizer
+        inverse_std = scales.inverse_std.double()
+        to_values, value_bias = (part.double() for part in vae.bottleneck.to_values())
+        latent_bias = vae.encoder_mu.bias.double() + vae.encoder_linear.bias.double()
+        # The mean is subtracted in the graph, not folded: beside a large one, products lose the state.
+        _add_buffers(
+            self,
+            low=scales.low,
+            high=scales.high,
+            mean=scales.mean,
+            in_weight=vae.encoder_in.weight.double() * inverse_std,
+            in_bias=vae.encoder_in.bias,
+            hidden_weight=vae.encoder_hidden.weight,
+            hidden_bias=vae.encoder_hidden.bias,
+            out_weight=to_values @ vae.encoder_mu.weight.double(),
+            out_bias=to_values @ latent_bias + value_bias,
+            linear_weight=to_values @ vae.encoder_linear.weight.double() * inverse_std,
+        )
+
+    def values(self, states: Tensor) -> Tensor:
+        """Return what the quantizer makes codes of, FLOAT[B, V], without the checks."""
+        x = torch.clamp(states, self.low, self.high) - self.mean
+        hidden = functional.linear(x, self.in_weight, self.in_bias).relu()
+        hidden = functional.linear(hidden, self.hidden_weight, self.hidden_bias).relu()
+        return functional.linear(hidden, self.out_weight, self.out_bias) + functional.linear(
+            x, self.linear_weight
+        )
+
+    @torch.jit.export
+    def excess(self, states: Tensor, codes: Tensor) -> Tensor:
+        """Return how far each of `codes` is from what it must be, see `quantizers`; for verification."""
+        excess: Tensor = self.quantizer.excess(self.values(states), codes)
+        return excess
+
+    def forward(self, states: Tensor) -> Tensor:
+        if states.dim() != 2 or states.size(1) != self.input_dim:
+            raise ValueError(f"the encoder takes states of shape [B, {self.input_dim}], not {states.size()}")
+        # The cheapest test found for NaN and infinity: one pass over the states, and no mask of their size.
+        lowest, highest = torch.aminmax(states)
+        if not float(highest) - float(lowest) < float("inf"):
+            raise ValueError("a state is not finite: it holds NaN or infinity")
+        codes: Tensor = self.quantizer.encode(self.values(states))
+        return codes
+
+
+class CodecDecoder(nn.Module):
+    """Decoder as it runs in Redis: codes INT8[B, C] to FLOAT[B, D], any B >= 1.
+
+    Raises, in the graph: the codes have another shape than [B, C].
+    """
+
+    in_weight: Tensor
+    in_bias: Tensor
+    hidden_weight: Tensor
+    hidden_bias: Tensor
+    out_weight: Tensor
+    out_bias: Tensor
+    linear_weight: Tensor
+
+    def __init__(self, vae: FeatureGroupedVAE) -> None:
+        super().__init__()
+        self.codes = vae.codes
+        self.quantizer = _own_quantizer(vae)
+        self.heads = copy.deepcopy(vae.heads).cpu()
+        to_latents, latent_bias = (part.double() for part in vae.bottleneck.from_values())
+        scale, offset = (part.double() for part in vae.output_scales())
+        linear, enter = vae.decoder_linear.weight.double(), vae.decoder_in.weight.double()
+        bias = vae.decoder_out.bias.double() + vae.decoder_linear.bias.double() + linear @ latent_bias
+        _add_buffers(
+            self,
+            in_weight=enter @ to_latents,
+            in_bias=vae.decoder_in.bias.double() + enter @ latent_bias,
+            hidden_weight=vae.decoder_hidden.weight,
+            hidden_bias=vae.decoder_hidden.bias,
+            out_weight=vae.decoder_out.weight.double() * scale[:, None],
+            out_bias=bias * scale + offset,
+            linear_weight=linear @ to_latents * scale[:, None],
+        )
+
+    def restore(self, codes: Tensor) -> Tensor:
+        """Return the states, FLOAT[B, D], without the check."""
+        values = self.quantizer.decode(codes)
+        hidden = functional.linear(values, self.in_weight, self.in_bias).relu()
+        hidden = functional.linear(hidden, self.hidden_weight, self.hidden_bias).relu()
+        outputs = functional.linear(values, self.linear_weight) + functional.linear(
+            hidden, self.out_weight, self.out_bias
+        )
+        states: Tensor = self.heads(outputs)
+        return states
+
+    def forward(self, codes: Tensor) -> Tensor:
+        if codes.dim() != 2 or codes.size(1) != self.codes:
+            raise ValueError(f"the decoder takes codes of shape [B, {self.codes}], not {codes.size()}")
+        return self.restore(codes)
+
+
+class Unchecked(nn.Module):
+    """An encoder or decoder without the checks in its graph: ONNX has no way to refuse."""
+
+    def __init__(self, module: CodecEncoder | CodecDecoder) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if isinstance(self.module, CodecEncoder):
+            codes: Tensor = self.module.quantizer.encode(self.module.values(rows))
+            return codes
+        return self.module.restore(rows)
+
+
+def _own_quantizer(vae: FeatureGroupedVAE) -> Any:
+    """Return a copy, so that the export does not change with the model when that is trained on."""
+    with torch.no_grad():
+        quantizer = vae.bottleneck.quantizer
+        tables = {name: tensor.detach().cpu().clone() for name, tensor in quantizer.named_buffers()}
+    own = copy.copy(quantizer)
+    own._buffers = tables
+    return own
+
+
+def _add_buffers(module: nn.Module, **tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
+        module.register_buffer(name, tensor.detach().to("cpu", torch.float32).clone().contiguous())
