@@ -25,6 +25,8 @@ try:
     from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
+
+    from model_export import cli_redis
 except ImportError as error:
     raise SystemExit("model-export needs typer and rich: pip install 'modules-store[export]'") from error
 
@@ -156,6 +158,10 @@ def _errors_without_traceback() -> Iterator[None]:
     except (ModelExportError, MemoryStoreError) as error:
         typer.echo(f"model-export: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+for redis_command in cli_redis.COMMANDS:
+    app.command()(_errors_without_traceback()(redis_command))
 
 
 def _load(source: str | Path, episodes: int, quiet: bool, **options: Any) -> Recording:

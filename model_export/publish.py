@@ -1,10 +1,12 @@
-"""Puts an exported codec into Redis under the next version of its name.
+"""Puts an exported codec into Redis under the next version of its name, and takes a version back.
 
     claim a version in the document ──► store encoder ──► store decoder ──► enter the version in the document
 
 A reader that follows the document never finds a version whose models are missing: they are stored before it
 is entered. Two publishers never share a version: each claims its own first. A publish that fails leaves an
 unused number behind and removes its models; one that is cut off may leave them, but no reader sees them.
+`latest` is the version for whoever asks for none. A rollback only sets that: the models of the versions after
+it stay, since memories may be of them.
 """
 
 from __future__ import annotations
@@ -47,6 +49,28 @@ def publish(exported: ExportedCodec, connection: str | redis.Redis, name: str | 
         return _publish(client, config, exported)
 
 
+def rollback(connection: str | redis.Redis, name: str, version: int | None = None) -> int:
+    """Make an earlier version of a codec its latest, for clients that fetch the codec from now on.
+
+    Args:
+        connection: a Redis URL, or a client that does not decode responses.
+        name: of the codec.
+        version: to make the latest, of those published; None for the one before the present latest.
+
+    Returns:
+        The version that is the latest now.
+
+    Raises:
+        ConfigError: there is no such codec or version, or a model of it is no longer on the server.
+        MissingModuleError, ConnectionLostError, ServerError: what the server answered.
+    """
+    with connected(connection) as client:
+        document = keys.codec(name)
+        return int(
+            _update_json(client, document, lambda found: _roll_back(client, found, name, version))["latest"]
+        )
+
+
 def _publish(client: redis.Redis, config: CodecConfig, exported: ExportedCodec) -> int:
     document = keys.codec(config.name)
     version: int = _update_json(client, document, lambda found: _claim(found, config))["claimed"]
@@ -87,7 +111,26 @@ def _enter(found: Document | None, config: CodecConfig, entry: Document) -> Docu
             f"{keys.codec(config.name)} was deleted while version {entry['version']} was being published"
         )
     versions = {**found["versions"], str(entry["version"]): entry}
-    return {**found, "latest": max(map(int, versions)), "versions": versions}
+    # Publishers that overlap may end in any order, and a version that was rolled back stays so.
+    return {**found, "latest": max(found["latest"], entry["version"]), "versions": versions}
+
+
+def _roll_back(client: redis.Redis, found: Document | None, name: str, version: int | None) -> Document:
+    """Return the document with another latest version, whose models are there."""
+    if found is None:
+        raise ConfigError(f"codec {name!r} is not published on this server: there is no {keys.codec(name)}")
+    entered = sorted(map(int, found["versions"]))
+    before = [number for number in entered if number < found["latest"]]
+    if version is None and not before:
+        raise ConfigError(f"codec {name!r} has no version before its latest, {found['latest']}")
+    wanted = before[-1] if version is None else version
+    if wanted not in entered:
+        have = ", ".join(map(str, entered)) or "none"
+        raise ConfigError(f"version must be one of codec {name!r} ({have}), not {wanted!r}")
+    for key in (keys.encoder(name, wanted), keys.decoder(name, wanted)):
+        if not client.exists(key):
+            raise ConfigError(f"version {wanted} of codec {name!r} cannot be used: {key} is no longer there")
+    return {**found, "latest": wanted}
 
 
 def _entry(config: CodecConfig, version: int, exported: ExportedCodec) -> Document:

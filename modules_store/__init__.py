@@ -1,7 +1,8 @@
 """Agent memory: numeric states, compressed by a learned codec inside Redis, recalled in one round trip."""
 
+from modules_store.bindings import Binding
 from modules_store.client import RedisAgentMemory
-from modules_store.commands import Memory
+from modules_store.commands import Memory, ReEncoded
 from modules_store.errors import (
     CodecMismatchError,
     CodecNotFoundError,
@@ -26,6 +27,7 @@ from modules_store.errors import (
 )
 
 __all__ = [
+    "Binding",
     "CodecMismatchError",
     "CodecNotFoundError",
     "ConnectionLostError",
@@ -40,6 +42,7 @@ __all__ = [
     "MissingModuleError",
     "NonFiniteStateError",
     "OutOfMemoryError",
+    "ReEncoded",
     "RedisAgentMemory",
     "ServerError",
     "ServerStartError",

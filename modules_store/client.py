@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -11,7 +11,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from modules_store import commands, errors, flows
-from modules_store.commands import Memory
+from modules_store.bindings import Binding
+from modules_store.commands import Memory, ReEncoded
 
 
 class RedisAgentMemory:
@@ -34,7 +35,7 @@ class RedisAgentMemory:
         self,
         redis_url: str | redis.Redis = "redis://127.0.0.1:6379",
         *,
-        codec: str = "float16",
+        codec: str | None = None,
         codec_version: int | None = None,
         compression_threshold: int = 1000,
     ) -> None:
@@ -45,13 +46,18 @@ class RedisAgentMemory:
         of `redis.Redis()` in redis-py 6 and later sends a command again whose answer was lost, and a state
         may then be stored twice; `retry=Retry(NoBackoff(), 0)` does not.
         `codec` names a published codec and `codec_version` one of its versions, None the latest at the first
-        store; recalls find the codec by the memories. "float16" is built in, and the first store that misses
-        it publishes it: it takes states of any length, the same for all of one agent, with values from -65504
-        to 65504, and keeps two bytes a feature.
+        store. Without `codec` each agent stores with the one that it is bound to (see `bind`), and with
+        "float16" where it is not. That one is built in, and the first store that misses it publishes it: it
+        takes states of any length, the same for all of one agent, with values from -65504 to 65504, and keeps
+        two bytes a feature. Recalls find the codec by the memories.
         Past `compression_threshold` memories an agent loses the oldest fifth of its hundred oldest.
         Raises InvalidInputError.
         """
         commands.check_positive(compression_threshold, "compression_threshold")
+        if codec is not None:
+            commands.check_codec_name(codec, "codec")
+        elif codec_version is not None:
+            raise errors.InvalidInputError(f"codec_version is {codec_version!r}, but no codec is given")
         if codec_version is not None:
             commands.check_positive(codec_version, "codec_version")
         self._redis = _connect(redis_url)
@@ -128,12 +134,65 @@ class RedisAgentMemory:
         return self._drive(flows.recall_recent(agent_id, count))
 
     def refresh_codec(self) -> None:
-        """Fetch the codec's document again, so that later stores use a version published since.
+        """Fetch bindings and codecs again, so that later stores follow what was bound or published since.
 
-        A built-in codec that is not published yet is published.
+        A built-in codec of the client's own that is not published yet is published.
         Raises CodecNotFoundError, ConnectionLostError, ServerError.
         """
         self._drive(self._codec.refresh())
+
+    def re_encode(
+        self,
+        agent_id: str,
+        codec: str | None = None,
+        version: int | None = None,
+        *,
+        step: int = 1024,
+        on_progress: Callable[[ReEncoded], None] | None = None,
+    ) -> ReEncoded:
+        """Make a codec the agent's own and move the memories it has to that codec, inside the server.
+
+        From the beginning new memories must be of that codec; old ones are recalled as before, beside them.
+        They are moved in steps of up to `step` memories, 1 to 16,384, each done as a whole or not at all;
+        after each `on_progress` is called with what was done so far. Whatever interrupts this, no memory
+        is lost, and calling it again goes on. Timestamps, metadata and expiry stay; a state changes by what
+        the codec loses.
+
+        `codec` is by default that of this client, or of the agent's binding, or else the one that the agent
+        has; `version` is by default the one said there, or the latest. Raises InvalidInputError,
+        CodecNotFoundError where the agent has stored nothing or a model is missing, CodecMismatchError where
+        the codec takes states of another length or another client switched the agent's codec meanwhile,
+        NonFiniteStateError or StateRangeError where the codec cannot take a state that another brought back,
+        CorruptMemoryError, OutOfMemoryError, ConnectionLostError, ServerError.
+        """
+        return self._drive(
+            flows.re_encode(self._codec, agent_id, codec, version, step=step, on_progress=on_progress)
+        )
+
+    def bind(self, agents: str, codec: str, version: int | None = None) -> None:
+        """Bind an agent, or a kind of agent, to a codec: clients that are given none store with this one.
+
+        `agents` is an id or a pattern of `*`, `?`, `[abc]` and `[!abc]`, in the place of an earlier binding
+        for the same text. An id decides before patterns, a longer pattern before a shorter one, of equally
+        long ones the first in alphabetical order. `version` is None for the latest. Clients follow when they
+        start or call `refresh_codec`; an agent that has memories of another codec needs `re_encode`, too.
+        Raises InvalidInputError, CodecNotFoundError, ConnectionLostError, ServerError.
+        """
+        self._drive(flows.bind(self._codec, agents, codec, version))
+
+    def unbind(self, agents: str) -> bool:
+        """Remove the binding for this very text; return whether there was one.
+
+        Raises InvalidInputError, ConnectionLostError, ServerError.
+        """
+        return self._drive(flows.unbind(self._codec, agents))
+
+    def bindings(self) -> list[Binding]:
+        """Return the bindings on the server, in the order in which they decide among patterns.
+
+        Raises ConnectionLostError, ServerError.
+        """
+        return self._drive(flows.get_bindings())
 
     def close(self) -> None:
         """Close the connections, unless they are those of a `redis.Redis` that was given."""

@@ -20,6 +20,9 @@ from modules_store import errors, keys
 
 STATE_DTYPE = np.dtype("<f4")
 
+DEFAULT_CODEC = "float16"
+"""The codec of agents that nothing is said about."""
+
 
 @dataclass(frozen=True)
 class Codec:

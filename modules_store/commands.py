@@ -12,13 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modules_store import codec, errors, keys, scripts
+from modules_store import bindings, codec, errors, keys, scripts
+from modules_store.bindings import Binding
 
 Command = tuple[str | bytes | int, ...]
 """One Redis command and its arguments."""
 
 MAX_TIMESTAMP = 2**53 - 1
 """The largest timestamp: sorted sets and Lua hold integers exactly up to here."""
+
+
+MAX_BATCH = 16384
+"""The most memories that one script call works on."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -31,6 +36,21 @@ class Memory:
     state: npt.NDArray[np.float32]
     """float32[D], as the codec reconstructs it."""
     metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class ReEncoded:
+    """What re-encoding an agent's memories has done so far."""
+
+    moved: int
+    """Memories that now are of the new codec and version."""
+    kept: int
+    """Memories that were so before."""
+    evicted: int
+    """Memories without a value: Redis has evicted it, or it has expired."""
+
+    def __add__(self, other: ReEncoded) -> ReEncoded:
+        return ReEncoded(self.moved + other.moved, self.kept + other.kept, self.evicted + other.evicted)
 
 
 @dataclass(frozen=True)
@@ -59,6 +79,68 @@ def get_codec_document(name: str) -> Command:
 def parse_codec_document(reply: bytes | None, name: str, version: int | None) -> codec.Codec:
     """Return one version of a codec; CodecNotFoundError where it is not published."""
     return codec.parse_codec_document(name, version, json.loads(reply) if reply else None)
+
+
+def get_bindings() -> Command:
+    """Return the command whose reply `parse_bindings` reads."""
+    return ("JSON.GET", keys.bindings())
+
+
+def parse_bindings(reply: bytes | None) -> list[Binding]:
+    """Return the bindings, the one that decides first."""
+    return bindings.parse_document(json.loads(reply) if reply else None)
+
+
+def bind_agents(binding: Binding) -> ScriptCall:
+    """Return the call that binds agents; its reply is whether there was a binding for the same text."""
+    version = "" if binding.version is None else binding.version
+    return ScriptCall(
+        scripts.load("bind_agents"), [keys.bindings()], [binding.agents, binding.codec, version]
+    )
+
+
+def unbind_agents(agents: str) -> ScriptCall:
+    """Return the call that unbinds agents; its reply is whether there was a binding for this text."""
+    return ScriptCall(scripts.load("bind_agents"), [keys.bindings()], [agents, "", ""])
+
+
+def get_agent_codec(agent_id: str) -> Command:
+    """Return the command whose reply `parse_agent_codec` reads."""
+    return ("JSON.GET", keys.agent_memory_system(agent_id))
+
+
+def parse_agent_codec(reply: bytes | None, agent_id: str) -> tuple[str, int]:
+    """Return name and input_dim of the agent's own codec; CodecNotFoundError where nothing says which."""
+    document = json.loads(reply) if reply else None
+    if not isinstance(document, dict) or not isinstance(document.get("name"), str):
+        raise errors.CodecNotFoundError(
+            f"agent {agent_id} has stored nothing yet: there is no {keys.agent_memory_system(agent_id)}"
+        )
+    return str(document["name"]), int(document["input_dim"])
+
+
+def switch_codec(agent_id: str, target: codec.Codec) -> ScriptCall:
+    """Return the call that makes a codec the agent's own."""
+    return ScriptCall(
+        scripts.load("switch_codec"),
+        [keys.index(agent_id), keys.agent_metadata(agent_id), keys.agent_memory_system(agent_id)],
+        [target.configuration, target.feature_groups],
+    )
+
+
+def re_encode_memories(agent_id: str, target: codec.Codec, cursor: str | bytes, step: int) -> ScriptCall:
+    """Return the call that makes one step of re-encoding; `cursor` is empty for the first."""
+    return ScriptCall(
+        scripts.load("re_encode_memories"),
+        [keys.index(agent_id), keys.agent_memory_system(agent_id)],
+        [target.configuration, cursor, step],
+    )
+
+
+def parse_re_encoded(reply: Sequence[Any]) -> tuple[bytes | None, ReEncoded]:
+    """Return the cursor for the next step, None after the last one, and what this step did."""
+    cursor, *counts = reply
+    return cursor, ReEncoded(*counts)
 
 
 def store_memories(
@@ -113,22 +195,32 @@ def parse_memories(agent_id: str, reply: Sequence[Any]) -> list[Memory]:
     ]
 
 
-def check_agent_id(agent_id: str) -> str:
-    """Return `agent_id` if it is text of 1 to 256 UTF-8 bytes without braces or control characters."""
+def check_agent_id(agent_id: str, argument: str = "agent_id") -> str:
+    """Return `agent_id` if it is text of 1 to 256 UTF-8 bytes without braces or control characters.
+
+    A pattern for ids is such a text, too. `argument` is what errors call it.
+    """
     if not isinstance(agent_id, str):
-        raise errors.InvalidAgentIdError(f"agent_id is of type {type(agent_id).__name__}, not text")
+        raise errors.InvalidAgentIdError(f"{argument} is of type {type(agent_id).__name__}, not text")
     try:
         size_bytes = len(agent_id.encode())
     except UnicodeEncodeError as problem:
-        raise errors.InvalidAgentIdError(f"agent_id {agent_id!r} is not valid Unicode") from problem
+        raise errors.InvalidAgentIdError(f"{argument} {agent_id!r} is not valid Unicode") from problem
     if not 1 <= size_bytes <= 256:
-        raise errors.InvalidAgentIdError(f"agent_id has {size_bytes} bytes, not 1 to 256")
+        raise errors.InvalidAgentIdError(f"{argument} has {size_bytes} bytes, not 1 to 256")
     illegal = next((c for c in agent_id if c in "{}" or ord(c) < 32 or 127 <= ord(c) < 160), None)
     if illegal is not None:
         raise errors.InvalidAgentIdError(
-            f"agent_id {agent_id!r} holds {illegal!r}; braces and control characters are illegal"
+            f"{argument} {agent_id!r} holds {illegal!r}; braces and control characters are illegal"
         )
     return agent_id
+
+
+def check_codec_name(name: str, argument: str) -> str:
+    """Return `name` if it is text that is not empty."""
+    if not isinstance(name, str) or not name:
+        raise errors.InvalidInputError(f"{argument} is {name!r}, not the name of a codec")
+    return name
 
 
 def check_positive(number: int, argument: str) -> int:
@@ -136,6 +228,13 @@ def check_positive(number: int, argument: str) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise errors.InvalidInputError(f"{argument} is {number!r}, not an integer from 1")
     return number
+
+
+def check_step(step: int) -> int:
+    """Return `step` if it is an integer from 1 to MAX_BATCH."""
+    if check_positive(step, "step") > MAX_BATCH:
+        raise errors.InvalidInputError(f"step is {step}, not an integer from 1 to {MAX_BATCH}")
+    return step
 
 
 def check_timestamp(timestamp: Any, argument: str) -> int:

@@ -12,7 +12,7 @@ MemoryStoreError
 ├── MemoryNotFoundError (LookupError)  no memory of that agent has that timestamp
 ├── TimestampExistsError               a memory of that agent already has that timestamp
 ├── CodecNotFoundError                 the codec, or one version of it, is not published on this server
-├── CodecMismatchError                 the agent's memories belong to another codec
+├── CodecMismatchError                 the agent's memories belong to another codec, or are of another length
 ├── CorruptMemoryError                 a stored value cannot be read as a memory
 ├── ConnectionLostError (ConnectionError)
 └── ServerError                        the server answered with an error of its own
@@ -76,7 +76,7 @@ class CodecNotFoundError(MemoryStoreError):
 
 
 class CodecMismatchError(MemoryStoreError):
-    """The agent's memories belong to a codec of another name."""
+    """The agent's memories belong to a codec of another name, or to states of another length."""
 
 
 class CorruptMemoryError(MemoryStoreError):

@@ -29,8 +29,18 @@ def agent_metadata(agent_id: str) -> str:
 
 
 def agent_memory_system(agent_id: str) -> str:
-    """RedisJSON: the codec configuration this agent uses."""
+    """RedisJSON: the codec configuration this agent uses, and those it had before."""
     return f"agent:{{{agent_id}}}:memory_system"
+
+
+def agent_of(memory_system: str) -> str:
+    """Return the id of the agent whose `agent_memory_system` this is."""
+    return memory_system.removeprefix("agent:{").removesuffix("}:memory_system")
+
+
+def bindings() -> str:
+    """RedisJSON: which codec an agent, or a kind of agent, stores with."""
+    return "memory_systems"
 
 
 def codec(name: str) -> str:

@@ -1,9 +1,10 @@
--- The two RedisJSON documents of an agent: the codec that made its memories, and what is kept at what price.
+-- The two RedisJSON documents of an agent: the codecs that made its memories, and what is kept at what price.
 --
 -- They are written when they are missing or no longer true; otherwise a store only adds to the counters.
 -- @include errors
 -- @include arguments
 -- @include codec
+-- @include layout_keys
 -- @include trim
 local agents = {}
 
@@ -50,41 +51,142 @@ local function stated_threshold(agent_key)
   return found[paths[1]][1]
 end
 
--- The commands that make both documents true for a store with this codec and threshold; nothing is written
--- here. `count` is how many memories the agent has, for a document that starts late.
-function agents.updates(agent_key, codec_key, agent, config, groups_text, threshold, count)
-  local updates = {}
-  local function set(key, path, text)
-    updates[#updates + 1] = { 'JSON.SET', key, path, text }
+-- The text of memory_system: the configuration as clients send it, then what the server adds. It is as
+-- RedisJSON prints it, so that comparing texts tells whether anything changes.
+local function codec_document(config, earlier, re_encoded_to)
+  local added = {}
+  if config.generation > 0 then
+    added[1] = string.format(',"generation":%d', config.generation)
   end
-  local text = redis.call('JSON.GET', codec_key)
-  local codec_changes = text ~= config.text
-  if text and codec_changes then
-    local bound_to = codec.configuration(text, codec_key)
-    if bound_to.name ~= config.name then
-      local refusal = 'the memories of agent %s are of codec %s, not of %s'
-      errors.refuse('OTHERCODEC', refusal:format(agent, bound_to.name, config.name))
-    elseif bound_to.input_dim ~= config.input_dim then
-      local refusal = 'agent_states have %d features, but the memories of agent %s have %d'
-      errors.refuse('BADSHAPE', refusal:format(config.input_dim, agent, bound_to.input_dim))
+  if #earlier > 0 then
+    local entries = {}
+    for i, other in ipairs(earlier) do
+      local text = '{"generation":%d,"name":%s}'
+      entries[i] = text:format(other.generation, cjson.encode(other.name))
+    end
+    added[#added + 1] = ',"earlier":[' .. table.concat(entries, ',') .. ']'
+    if re_encoded_to then
+      added[#added + 1] = string.format(',"re_encoded_to":%.0f', re_encoded_to)
     end
   end
-  if codec_changes then
-    set(codec_key, '$', config.text)
+  if #added == 0 then
+    return config.text
   end
+  return config.text:gsub('%s*}%s*$', '') .. table.concat(added) .. '}'
+end
+
+-- Gives `config` a generation in the place of `own`, the agent's codec; returns the earlier codecs then.
+local function succeed(own, config, agent)
+  local earlier, taken, generation = {}, {}, nil
+  for _, other in ipairs({ own, unpack(own.earlier) }) do
+    taken[other.generation] = true
+    if other.name == config.name then
+      generation = other.generation -- back to an earlier one
+    else
+      earlier[#earlier + 1] = other
+    end
+  end
+  if not generation then
+    generation = 0
+    while taken[generation] do
+      generation = generation + 1
+    end
+  end
+  if generation == codec.generations then
+    local refusal = 'agent %s has memories of %d codecs: re-encode them before it gets one more'
+    errors.refuse('OTHERCODEC', refusal:format(agent, codec.generations))
+  end
+  config.generation = generation
+  return earlier
+end
+
+-- Gives `config` its generation among the agent's codecs, and returns the text that memory_system must have,
+-- or nil where it has that. Only `switching` makes a codec of another name the agent's own.
+local function adopt(index, codec_key, config, switching)
+  local text = redis.call('JSON.GET', codec_key)
+  if text == config.text then
+    return nil
+  elseif not text then
+    -- New, or lost; then the newest memory still says which generation is the agent's own.
+    local newest = layout.get(index, layout.newest(index, 0, 1))[1]
+    config.generation = newest and newest ~= '' and codec.generation(newest) or 0
+    return codec_document(config, {})
+  end
+  local own, agent = codec.of_agent(codec_key, text), layout.agent(index)
+  if own.name ~= config.name and not switching then
+    local refusal = 'the memories of agent %s are of codec %s, not of %s; re-encoding them would change that'
+    errors.refuse('OTHERCODEC', refusal:format(agent, own.name, config.name))
+  elseif own.input_dim ~= config.input_dim and switching then
+    local refusal = 'the memories of agent %s are of states of %d features, not of %d'
+    errors.refuse('OTHERCODEC', refusal:format(agent, own.input_dim, config.input_dim))
+  elseif own.input_dim ~= config.input_dim then
+    local refusal = 'agent_states have %d features, but the memories of agent %s have %d'
+    errors.refuse('BADSHAPE', refusal:format(config.input_dim, agent, own.input_dim))
+  elseif own.name == config.name then
+    config.generation = own.generation
+    local wanted = codec_document(config, own.earlier, own.re_encoded_to)
+    return wanted ~= text and wanted or nil
+  end
+  return codec_document(config, succeed(own, config, agent))
+end
+
+local function add(updates, key, path, text)
+  updates[#updates + 1] = { 'JSON.SET', key, path, text }
+end
+
+-- The commands that make both documents true for memories that `config` makes, and the threshold that the
+-- agent's document states, nil where that has to be written anew.
+local function codec_updates(index, agent_key, codec_key, config, groups_text, switching)
+  local updates = {}
+  local codec_text = adopt(index, codec_key, config, switching)
   local stated = stated_threshold(agent_key)
+  if codec_text then
+    add(updates, codec_key, '$', codec_text)
+    if stated then
+      add(updates, agent_key, '$.codec', identity(config))
+      add(updates, agent_key, '$.compression', compression(config, groups_text))
+    end
+  end
+  return updates, stated
+end
+
+-- The commands that make both documents true for a store with this codec and threshold; nothing is written
+-- here. `count` is how many memories the agent has, for a document that starts late.
+function agents.updates(index, agent_key, codec_key, config, groups_text, threshold, count)
+  local updates, stated = codec_updates(index, agent_key, codec_key, config, groups_text, false)
   if not stated then
-    set(agent_key, '$', document(agent, config, groups_text, threshold, count))
-    return updates
-  end
-  if codec_changes then
-    set(agent_key, '$.codec', identity(config))
-    set(agent_key, '$.compression', compression(config, groups_text))
-  end
-  if stated ~= threshold then
-    set(agent_key, '$.retention.threshold', string.format('%.0f', threshold))
+    local text = document(layout.agent(index), config, groups_text, threshold, count)
+    add(updates, agent_key, '$', text)
+  elseif stated ~= threshold then
+    add(updates, agent_key, '$.retention.threshold', string.format('%.0f', threshold))
   end
   return updates
+end
+
+-- The commands that make this codec the agent's own, whatever its memories are of; nothing is written here.
+function agents.switch(index, agent_key, codec_key, config, groups_text)
+  return (codec_updates(index, agent_key, codec_key, config, groups_text, true))
+end
+
+-- Refuses to re-encode only what comes after `cursor` where earlier codecs may have memories before it:
+-- another client switched the codec after the step that returned this cursor. nil is the beginning.
+function agents.must_be_re_encoded_to(cursor, own, agent)
+  if cursor and #own.earlier > 0 and tonumber(cursor) > (own.re_encoded_to or -1) then
+    local refusal = 'agent %s got another codec since the step that returned cursor %s: begin again'
+    errors.refuse('OTHERCODEC', refusal:format(agent, cursor))
+  end
+end
+
+-- Notes that no memory up to `cursor` is of an earlier codec; where that is nil, none at all, and they go.
+function agents.note_re_encoded(codec_key, own, cursor)
+  if #own.earlier == 0 then
+    return
+  elseif not cursor then
+    redis.call('JSON.DEL', codec_key, '$.earlier')
+    redis.call('JSON.DEL', codec_key, '$.re_encoded_to')
+  elseif tonumber(cursor) > (own.re_encoded_to or -1) then
+    redis.call('JSON.SET', codec_key, '$.re_encoded_to', cursor)
+  end
 end
 
 function agents.add_to_counters(agent_key, stored, trimmed)

@@ -1,10 +1,13 @@
 -- States to the values that are stored, and back: the models run here, in the server, once for a whole batch.
 --
--- A value is 1 byte format (the dtype of its codes), 2 bytes codec version (little endian), then the codes.
--- It names its own decoder, so that memories of several versions of a codec live side by side.
+-- A value is 1 byte format, 2 bytes codec version (little endian), then the codes. The format's low half is
+-- the dtype of the codes, its high half the generation: which of the agent's codecs, by name, made them. So a
+-- value leads to its own decoder, and memories of several codecs and versions live side by side.
 -- @include errors
 -- @include arguments
-local codec = {}
+local codec = {
+  generations = 16, -- as many codecs, by name, as one agent's memories can be of
+}
 
 local HEADER_BYTES = 3
 local FLOAT_BYTES = 4
@@ -19,8 +22,7 @@ local FORMATS = {
   { dtype = 'FLOAT', bytes = 4 },
 }
 
--- Reads a codec configuration; adds what follows from it: text, format, code_bytes, value_bytes.
-function codec.configuration(text, name)
+local function read_configuration(text, name)
   local config = arguments.json(text, name)
   for _, field in ipairs({ 'input_dim', 'codes', 'version' }) do
     arguments.integer(config[field], name .. ' ' .. field, 1, field == 'version' and 65535 or 2 ^ 20)
@@ -36,6 +38,55 @@ function codec.configuration(text, name)
   config.text = text
   config.value_bytes = HEADER_BYTES + config.codes * config.code_bytes
   return config
+end
+
+-- Reads a codec configuration as clients send it, for an agent whose only codec it is; adds what follows from
+-- it: text, format, code_bytes, value_bytes, generation.
+function codec.configuration(text, name)
+  local config = read_configuration(text, name)
+  if config.generation or config.earlier then
+    errors.refuse('BADARG', name .. ' has a generation or earlier codecs: those are for the server to give')
+  end
+  config.generation = 0
+  config.names = { [0] = config.name }
+  return config
+end
+
+-- Reads an agent's memory_system: the configuration, its generation, the earlier codecs; adds names, the
+-- codec's name by generation. `text` is what the key holds, where that is known already.
+function codec.of_agent(key, text)
+  text = text or redis.call('JSON.GET', key)
+  if not text then
+    errors.refuse('NOCODEC', 'there is no ' .. key .. ' to say which codec made the memories')
+  end
+  local config = read_configuration(text, key)
+  local names = {}
+  local function name_generation(generation, name)
+    generation = arguments.integer(generation, key .. ' generation', 0, codec.generations - 1)
+    names[generation] = tostring(name)
+    return generation
+  end
+  config.generation = name_generation(config.generation or 0, config.name)
+  config.earlier = config.earlier or {}
+  for _, earlier in ipairs(config.earlier) do
+    earlier.generation = name_generation(earlier.generation, earlier.name)
+  end
+  config.names = names
+  return config
+end
+
+-- The generation that a value's header states.
+function codec.generation(value)
+  return math.floor(value:byte() / 16)
+end
+
+local function header(config)
+  return struct.pack('<BH', 16 * config.generation + config.format, config.version)
+end
+
+-- Whether this very version of this very codec made a value.
+function codec.made(config, value)
+  return value:sub(1, HEADER_BYTES) == header(config)
 end
 
 -- Runs one model over `rows` rows; returns the bytes of its output, or nil and the engine's error.
@@ -69,7 +120,7 @@ function codec.rows(config, blob)
   return arguments.integer(#blob / row_bytes, 'the number of states', 1, arguments.largest_batch)
 end
 
--- Encodes the `rows` states in `blob` and returns their values.
+-- Encodes the `rows` states in `blob` and returns their values, which are of the generation of `config`.
 function codec.encode(routing, config, blob, rows)
   local codes, problem = run(routing, config.encoder, 'FLOAT', rows, config.input_dim, blob)
   local width = config.codes * config.code_bytes
@@ -82,32 +133,46 @@ function codec.encode(routing, config, blob, rows)
     local text = '%s made %d bytes of %d states, not %d each'
     errors.refuse('BADCODEC', text:format(config.encoder, #codes, rows, width))
   end
-  local header = struct.pack('<BH', config.format, config.version)
+  local own_header = header(config)
   local values = {}
   for i = 1, rows do
-    values[i] = header .. codes:sub((i - 1) * width + 1, i * width)
+    values[i] = own_header .. codes:sub((i - 1) * width + 1, i * width)
   end
   return values
 end
 
--- Sorts values by their header: a list of {version, format, codes = {…}, rows = {positions in values}}.
-local function by_version(config, ids, values)
+-- The group of a value: what its header says, and the size that all of the group must have.
+local function group_for(config, id, value)
+  local format = FORMATS[value ~= '' and value:byte() % 16]
+  if not format or #value <= HEADER_BYTES or (#value - HEADER_BYTES) % format.bytes ~= 0 then
+    errors.refuse('CORRUPT', 'the memory at ' .. id .. ' is not a known header and whole codes')
+  end
+  local generation, version = codec.generation(value), struct.unpack('<H', value, 2)
+  local name = config.names[generation]
+  if not name then
+    local text = 'the memory at %s is of generation %d, of which the agent has no codec'
+    errors.refuse('CORRUPT', text:format(id, generation))
+  end
+  local is_own = generation == config.generation and version == config.version
+  return {
+    decoder = string.format('memory_system:%s:v%d:decoder', name, version),
+    format = format,
+    size = is_own and config.value_bytes or #value,
+    codes = {},
+    rows = {},
+  }
+end
+
+-- Sorts values by their header: a list of {decoder, format, size, codes = {…}, rows = {positions in values}}.
+local function by_decoder(config, ids, values)
   local groups, group_of = {}, {}
   for i = 1, #values do
     local value = values[i]
-    local header = value:sub(1, HEADER_BYTES)
-    local group = group_of[header]
+    local its_header = value:sub(1, HEADER_BYTES)
+    local group = group_of[its_header]
     if not group then
-      local format = FORMATS[header:byte()]
-      if not format or #value <= HEADER_BYTES or (#value - HEADER_BYTES) % format.bytes ~= 0 then
-        errors.refuse('CORRUPT', 'the memory at ' .. ids[i] .. ' is not a known header and whole codes')
-      end
-      local version = struct.unpack('<H', header, 2)
-      group = { version = version, format = format, size = #value, codes = {}, rows = {} }
-      if version == config.version then
-        group.size = config.value_bytes
-      end
-      group_of[header] = group
+      group = group_for(config, ids[i], value)
+      group_of[its_header] = group
       groups[#groups + 1] = group
     end
     if #value ~= group.size then
@@ -120,12 +185,12 @@ local function by_version(config, ids, values)
   return groups
 end
 
--- Decodes values of any versions of one codec; returns FLOAT[B, input_dim], row after row, in their order.
+-- Decodes values of any of an agent's codecs; returns FLOAT[B, input_dim], row after row, in their order.
 function codec.decode(routing, config, ids, values)
   local width = FLOAT_BYTES * config.input_dim
   local states = {}
-  for _, group in ipairs(by_version(config, ids, values)) do
-    local decoder = string.format('memory_system:%s:v%d:decoder', config.name, group.version)
+  for _, group in ipairs(by_decoder(config, ids, values)) do
+    local decoder = group.decoder
     local columns = (group.size - HEADER_BYTES) / group.format.bytes
     local codes = table.concat(group.codes)
     local blob, problem = run(routing, decoder, group.format.dtype, #group.rows, columns, codes)
@@ -142,6 +207,13 @@ function codec.decode(routing, config, ids, values)
     end
   end
   return table.concat(states)
+end
+
+-- Refuses a codec that cannot encode and decode a state of zeros: its models are missing, or other than its
+-- configuration says.
+function codec.must_work(routing, config)
+  local zeros = string.rep('\0', FLOAT_BYTES * config.input_dim)
+  codec.decode(routing, config, { 'a trial' }, codec.encode(routing, config, zeros, 1))
 end
 
 return codec

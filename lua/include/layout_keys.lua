@@ -44,6 +44,12 @@ function layout.oldest(index, limit)
   return redis.call('ZRANGE', index, 0, limit - 1)
 end
 
+-- The first `limit` ids after `id`, oldest first; the very first where `id` is nil.
+function layout.following(index, id, limit)
+  local from = id and '(' .. id or '-inf'
+  return redis.call('ZRANGE', index, from, '+inf', 'BYSCORE', 'LIMIT', 0, limit)
+end
+
 -- The first of ids[from … to] that the index has or whose keys exist, or nil.
 local function first_taken(index, ids, from, to)
   for i, score in ipairs(redis.call('ZMSCORE', index, unpack(ids, from, to))) do
@@ -135,6 +141,14 @@ function layout.get(index, ids)
     end
   end)
   return values
+end
+
+-- Puts other values in the place of those that ids have; how long each is kept stays as it was.
+function layout.replace(index, ids, values)
+  local prefix = key_prefix(index)
+  for i, id in ipairs(ids) do
+    redis.call('SET', prefix .. id, values[i], 'XX', 'KEEPTTL')
+  end
 end
 
 -- The metadata of ids as JSON texts, false where there is none.

@@ -9,11 +9,16 @@ local function to_id(timestamp)
   return string.format('%.0f', timestamp)
 end
 
+-- The id that a caller gave as text or number.
+function timestamps.id(value, name)
+  return to_id(arguments.integer(value, name, 0, LARGEST))
+end
+
 -- The ids that a caller gave as a JSON array.
 function timestamps.parse(text, name)
   local ids = arguments.json(text, name)
   for i = 1, #ids do
-    ids[i] = to_id(arguments.integer(ids[i], name, 0, LARGEST))
+    ids[i] = timestamps.id(ids[i], name)
   end
   return ids
 end

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import redis
 
+from model_export import publish as publishing
 from model_export.config import CodecConfig
 from model_export.errors import ConfigError, VerificationError
 from model_export.export import ExportedCodec, export
-from model_export.publish import publish
+from model_export.publish import publish, rollback
 from model_export.train import TrainingOptions, train
 from model_export.verify import restore, verify_in_redis
-from modules_store import RedisAgentMemory
+from modules_store import RedisAgentMemory, keys
 from modules_store.errors import ConnectionLostError, MissingModuleError, ServerError
 from tests.export.conftest import CONFIG
 
@@ -170,3 +171,76 @@ def test_a_server_that_is_not_there(tmp_path, exported):
         publish(exported, f"unix://{tmp_path}/none.sock")
     with pytest.raises(ConfigError, match="connection"):
         publish(exported, "no url")
+
+
+class TestRollback:
+    def test_the_version_before_is_the_latest_again(self, server, redis_client, exported, states):
+        for _ in range(3):
+            publish(exported, redis_client)
+        with RedisAgentMemory(server.url, codec="small") as memory:
+            newest = memory.store_agent_memory("a", states[0])
+            assert rollback(redis_client, "small") == 2
+            memory.refresh_codec()
+            after = memory.store_agent_memory("a", states[0])
+            headers = [redis_client.get(keys.memory("a", t))[:3] for t in (newest, after)]
+            assert headers == [b"\x01\x03\x00", b"\x01\x02\x00"]
+            recent = memory.get_recent_memories("a")
+            np.testing.assert_array_equal(recent[0].state, recent[1].state)
+        assert rollback(server.url, "small") == 1
+        assert document(redis_client)["latest"] == 1
+        assert len(model_keys(redis_client)) == 6
+
+    def test_to_a_version_that_is_named_and_forth_again(self, redis_client, exported):
+        for _ in range(3):
+            publish(exported, redis_client)
+        before = document(redis_client)
+        assert rollback(redis_client, "small", 1) == 1
+        assert document(redis_client) == {**before, "latest": 1}
+        assert rollback(redis_client, "small", 3) == 3
+        assert document(redis_client) == before
+
+    def test_what_is_published_afterwards_gets_a_new_number_and_is_the_latest(self, redis_client, exported):
+        for _ in range(3):
+            publish(exported, redis_client)
+        rollback(redis_client, "small", 1)
+        assert publish(exported, redis_client) == 4
+        assert document(redis_client)["latest"] == 4
+        assert rollback(redis_client, "small") == 3
+
+    def test_a_publication_that_was_under_way_does_not_undo_it(self, redis_client, exported):
+        publish(exported, redis_client)
+        config = exported.config
+        late = publishing._update_json(
+            redis_client, keys.codec("small"), lambda found: publishing._claim(found, config)
+        )["claimed"]
+        assert publish(exported, redis_client) == 3
+        rollback(redis_client, "small", 1)
+        entry = publishing._entry(config, late, exported)
+        publishing._update_json(
+            redis_client, keys.codec("small"), lambda found: publishing._enter(found, config, entry)
+        )
+        assert document(redis_client)["latest"] == late == 2
+
+    @pytest.mark.parametrize(
+        ("name", "version", "said"),
+        [
+            ("none", None, "'none' is not published"),
+            ("small", 7, r"version must be one of codec 'small' \(1, 2\), not 7"),
+            ("small", 0, "version must be one of"),
+            ("small", 1, "memory_system:small:v1:decoder is no longer there"),
+            ("small", None, "memory_system:small:v1:decoder is no longer there"),
+        ],
+    )
+    def test_what_is_refused_changes_nothing(self, redis_client, exported, name, version, said):
+        publish(exported, redis_client)
+        publish(exported, redis_client)
+        redis_client.delete(keys.decoder("small", 1))
+        before = document(redis_client)
+        with pytest.raises(ConfigError, match=said):
+            rollback(redis_client, name, version)
+        assert document(redis_client) == before
+
+    def test_from_the_first_version(self, redis_client, exported):
+        publish(exported, redis_client)
+        with pytest.raises(ConfigError, match="no version before its latest, 1"):
+            rollback(redis_client, "small")

@@ -58,6 +58,31 @@ def recall_recent(node: redis.Redis, count, agent: str = "a"):
     return _recall(node, "recall_recent", count, agent)
 
 
+def switch_codec(node: redis.Redis, configuration, agent: str = "a", groups=()) -> int:
+    """Run switch_codec; return the generation."""
+    agent_keys = (keys.index(agent), keys.agent_metadata(agent), keys.agent_memory_system(agent))
+    arguments = (_text(configuration), _text(groups))
+    return node.eval(scripts.load("switch_codec").text, 3, *agent_keys, *arguments)
+
+
+def re_encode_memories(node: redis.Redis, configuration, cursor="", step=1000, agent: str = "a"):
+    """Run re_encode_memories; return [cursor or None, moved, kept, evicted]."""
+    agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
+    arguments = (_text(configuration), cursor, step)
+    return node.eval(scripts.load("re_encode_memories").text, 2, *agent_keys, *arguments)
+
+
+def bind_agents(node: redis.Redis, agents, codec, version="") -> int:
+    """Run bind_agents; return whether there was a binding for the same text."""
+    return node.eval(scripts.load("bind_agents").text, 1, keys.bindings(), agents, codec, version)
+
+
+def configuration_of(name: str, version: int = 1, **others) -> dict:
+    """Return the configuration of another toy codec."""
+    models = {"encoder": keys.encoder(name, version), "decoder": keys.decoder(name, version)}
+    return {**CONFIGURATION, "name": name, "version": version, **models, **others}
+
+
 def contents(node: redis.Redis) -> dict[bytes, bytes]:
     """Return all that the node holds of agents."""
     return {key: node.dump(key) for key in node.scan_iter("agent:*", count=10_000)}

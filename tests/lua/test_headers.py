@@ -11,7 +11,7 @@ from modules_store import scripts
 
 LUA = Path(__file__).parents[2] / "lua"
 NAMES = sorted(path.stem for path in LUA.glob("*.lua"))
-WRITING = {"MSET", "ZADD", "ZREM", "UNLINK", "JSON.SET", "JSON.MSET", "JSON.NUMINCRBY"}
+WRITING = {"MSET", "SET", "ZADD", "ZREM", "UNLINK", "JSON.SET", "JSON.MSET", "JSON.NUMINCRBY"}
 
 
 def _header_and_code(name: str) -> tuple[str, str]:

@@ -89,7 +89,7 @@ def test_any_states_come_back_as_float16(server, states):
 
 
 def test_the_document_says_what_was_published(store, redis_client):
-    store.refresh_codec()
+    store.store_agent_memory("a", [1.0])
     document = json.loads(redis_client.execute_command("JSON.GET", keys.codec("float16")))
     assert (document["name"], document["latest"], document["input_dim"]) == ("float16", 1, None)
     assert list(document["versions"]) == ["1"]
@@ -163,7 +163,7 @@ def test_only_built_in_codecs_are_published(server, redis_client):
     ):
         store.store_agent_memory("a", [1.0])
     with (
-        RedisAgentMemory(server.url, codec_version=2) as store,
+        RedisAgentMemory(server.url, codec="float16", codec_version=2) as store,
         pytest.raises(modules_store.CodecNotFoundError, match="no version 2; published: 1"),
     ):
         store.store_agent_memory("a", [1.0])
@@ -244,7 +244,7 @@ def test_a_user_who_may_not_store_models(server, redis_client):
         with (
             redis.Redis(unix_socket_path=str(server.unix_socket), username="guest", password="any") as guest,
             RedisAgentMemory(guest) as store,
-            RedisAgentMemory(server.url) as operator,
+            RedisAgentMemory(server.url, codec="float16") as operator,
         ):
             with pytest.raises(modules_store.ServerError, match="no permissions to run the 'ai.modelstore'"):
                 store.store_agent_memory("a", [1.0])

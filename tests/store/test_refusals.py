@@ -213,7 +213,13 @@ def test_a_count_beyond_the_limit(store):
 
 
 @pytest.mark.parametrize(
-    "options", [{"compression_threshold": 0}, {"compression_threshold": 1.5}, {"codec_version": 0}]
+    "options",
+    [
+        {"compression_threshold": 0},
+        {"compression_threshold": 1.5},
+        {"codec_version": 0},
+        {"codec_version": 2},
+    ],
 )
 def test_options_of_a_client(options):
     with pytest.raises(modules_store.InvalidInputError, match=next(iter(options))):
@@ -296,7 +302,8 @@ def test_another_codec_for_the_same_agent(server, store, toy):
     [
         (b"", "at 5 is not a known header"),
         (b"\x01\x01\x00", "at 5 is not a known header"),
-        (b"\x63\x01\x00" + bytes(6), "at 5 is not a known header"),
+        (b"\x0f\x01\x00" + bytes(6), "at 5 is not a known header"),
+        (b"\x61\x01\x00" + bytes(6), "at 5 is of generation 6, of which the agent has no codec"),
         (b"\x04\x02\x00" + bytes(5), "at 5 is not a known header and whole codes"),
         (b"\x01\x01\x00" + bytes(5), "at 5 is 8 bytes, not 9"),
     ],

@@ -58,6 +58,17 @@ def test_the_codec_and_each_script_are_fetched_and_sent_once(server, toy):
         assert _commands_of(toy, lambda: store.store_agent_memory("b", rows[0])) == ["EVALSHA"]
 
 
+def test_bindings_are_fetched_once(server, store, toy):
+    store.bind("drone-*", "toy")
+    rows = toy_codec.states(1)
+    store.store_agent_memory("a", rows[0])  # the server knows the script
+    with RedisAgentMemory(server.url) as plain:
+        first = _commands_of(toy, lambda: plain.store_agent_memory("drone-1", rows[0]))
+        sent = [name for name in first if name not in _SENT_BY_NEW_CONNECTIONS]
+        assert sent == ["JSON.GET", "JSON.GET", "EVALSHA"]
+        assert _commands_of(toy, lambda: plain.store_agent_memory("drone-2", rows[0])) == ["EVALSHA"]
+
+
 def test_recalls_need_no_codec_document(server, store, toy):
     store.store_agent_memory("a", toy_codec.states(1)[0])
     with RedisAgentMemory(server.url) as reader:
