@@ -32,6 +32,9 @@ MOST_VALIDATION_STATES = 8192
 EVALUATED_AT_ONCE = 4096
 # Share of the steps that a scalar bottleneck learns its rates in, with noise for rounding.
 RELAXED_SHARE = 0.3
+# States with rare, large features make rare, large gradients; unclipped, the error on 348 features of a
+# humanoid in 16 bytes was 0.33 instead of 0.30.
+LARGEST_GRADIENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,8 @@ def train(
     Returns:
         The model, and metrics: `nrmse` and `nrmse_GROUP` (`metrics.normalized_rmse`) on the held-out states,
         `train_states`, `held_out_states`, `steps`, `seconds`, `bits` (what a state's codes cost at their
-        learned probabilities) and `linear`: 1 where a linear codec was better on the validation states and
-        was taken, else 0.
+        learned probabilities), `validation_nrmse` (groups weighed by importance) and `linear`: 1 where a
+        linear codec was better on the validation states and was taken, else 0.
 
     Raises:
         ConfigError: states that are empty, of another width than `config.input_dim`, or not finite; a
@@ -157,6 +160,7 @@ def train(
         "held_out_states": len(held_out),
         "steps": run.step,
         "seconds": round(time.perf_counter() - started, 1),
+        "validation_nrmse": round(error, 6),
         "linear": int(linear),
     }
     return TrainedCodec(vae, metrics, tuple(run.history))
@@ -291,6 +295,7 @@ class _Run:
         loss = vae_loss(self.vae, self.head_loss, self.states[rows], options.kl_weight, options.rate_weight)
         self.optimizer.zero_grad()
         loss.total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.vae.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
         self.schedule.step()
         return torch.stack(loss).detach()
