@@ -66,9 +66,9 @@ SETS = {
         },
     ),
     "BipedalWalker": DataSet(
-        "BipedalWalker-v3", 400, 400, {"hull": (0, 4), "joints": (4, 14), "lidar": (14, 24)}
+        "BipedalWalker-v3", 700, 400, {"hull": (0, 4), "joints": (4, 14), "lidar": (14, 24)}
     ),
-    "HalfCheetah": DataSet("HalfCheetah-v5", 250, 400, {"positions": (0, 8), "velocities": (8, 17)}),
+    "HalfCheetah": DataSet("HalfCheetah-v5", 800, 400, {"positions": (0, 8), "velocities": (8, 17)}),
 }
 
 console = Console()

@@ -4,7 +4,6 @@ publish.py and in modules_store."""
 from __future__ import annotations
 
 import fnmatch
-import json
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
@@ -14,14 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model_export import publish as publishing
+from model_export.cli_options import AsJson, RedisUrl, say
 from model_export.engine import connected
 from model_export.errors import ConfigError
 from modules_store import RedisAgentMemory, keys
 
-RedisUrl = Annotated[
-    str, typer.Option(metavar="URL", help="redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to standard output.")]
 CodecName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the codec.")]
 Agents = Annotated[
     str, typer.Argument(metavar="AGENTS", help="An agent's id, or a pattern of * ? [abc] [!abc]: 'drone-*'.")
@@ -43,7 +39,7 @@ def rollback(
     The versions after it stay, and so do memories of them; `re-encode` moves those.
     """
     latest = publishing.rollback(redis_url, name, version)
-    _say(as_json, {"name": name, "latest": latest}, f"the latest version of {name} is {latest} now")
+    say(as_json, {"name": name, "latest": latest}, f"the latest version of {name} is {latest} now")
 
 
 def re_encode(
@@ -81,7 +77,7 @@ def re_encode(
             )
             results.append({"agent": agent, "moved": done.moved, "kept": done.kept, "evicted": done.evicted})
     moved = sum(result["moved"] for result in results)
-    _say(as_json, results, f"re-encoded {moved} memories of {len(results)} agents")
+    say(as_json, results, f"re-encoded {moved} memories of {len(results)} agents")
 
 
 def bind(
@@ -97,7 +93,7 @@ def bind(
         RedisAgentMemory(client).bind(agents, codec, version)
     shown = "the latest version" if version is None else f"version {version}"
     binding = {"agents": agents, "codec": codec, "version": version}
-    _say(as_json, binding, f"{agents} is bound to {shown} of {codec}")
+    say(as_json, binding, f"{agents} is bound to {shown} of {codec}")
 
 
 def unbind(agents: Agents, *, redis_url: RedisUrl, as_json: AsJson = False) -> None:
@@ -105,10 +101,15 @@ def unbind(agents: Agents, *, redis_url: RedisUrl, as_json: AsJson = False) -> N
     with connected(redis_url) as client:
         if not RedisAgentMemory(client).unbind(agents):
             raise ConfigError(f"there is no binding for {agents!r}")
-    _say(as_json, {"agents": agents}, f"{agents} is bound to no codec")
+    say(as_json, {"agents": agents}, f"{agents} is bound to no codec")
 
 
-COMMANDS: list[Callable[..., None]] = [rollback, re_encode, bind, unbind]
+COMMANDS: list[tuple[str, Callable[..., None]]] = [
+    ("rollback", rollback),
+    ("re-encode", re_encode),
+    ("bind", bind),
+    ("unbind", unbind),
+]
 """For cli.py, which reports their errors."""
 
 
@@ -133,7 +134,3 @@ def _find_agents(client: redis.Redis, wanted: Iterable[str]) -> list[str]:
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
-
-
-def _say(as_json: bool, result: object, text: str) -> None:
-    typer.echo(json.dumps(result) if as_json else text)

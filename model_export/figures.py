@@ -47,7 +47,7 @@ def training_curves(history: Sequence[Mapping[str, float | None]]) -> bytes | No
         return None
     figure, axes = _figure(len(names), columns=2, height=2.4)
     for axis, name in zip(axes, names, strict=True):
-        points = [(h["step"], h[name]) for h in history if h.get(name) is not None]
+        points = [(h["step"], value) for h in history if (value := h.get(name)) is not None]
         axis.plot(*zip(*points, strict=True), color=CODEC_COLOR)
         if min(value for _, value in points) > 0 and name != "rate_bits":
             axis.set_yscale("log")

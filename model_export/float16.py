@@ -18,6 +18,7 @@ from model_export.torchscript import to_bytes
 # No `from __future__ import annotations` here: TorchScript's compiler wants the annotations themselves.
 
 SHIPPED = Path(__file__).parents[1] / "modules_store" / "codecs" / "float16"
+NAME = "float16"
 VERSION = 1
 """Raised with every change of what the models do: memories name the version that decodes them."""
 
@@ -61,7 +62,7 @@ def build(folder: Path) -> None:
     """Write `encoder.pt`, `decoder.pt` and `manifest.json` into `folder`, which is made if needed."""
     blobs = {"encoder": to_bytes(Float16Encoder()), "decoder": to_bytes(Float16Decoder())}
     manifest = {
-        "name": "float16",
+        "name": NAME,
         "version": VERSION,
         "code_dtype": "HALF",
         "torch": str(torch.__version__),

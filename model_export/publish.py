@@ -1,6 +1,6 @@
 """Puts an exported codec into Redis under the next version of its name, and takes a version back.
 
-    claim a version in the document ──► store encoder ──► store decoder ──► enter the version in the document
+    claim a version in the document ──► store encoder, decoder, manifest ──► enter the version in the document
 
 A reader that follows the document never finds a version whose models are missing: they are stored before it
 is entered. Two publishers never share a version: each claims its own first. A publish that fails leaves an
@@ -19,6 +19,7 @@ from typing import Any
 
 import redis
 
+from model_export import float16
 from model_export.config import CodecConfig
 from model_export.engine import connected, store_model
 from model_export.errors import ConfigError
@@ -40,11 +41,14 @@ def publish(exported: ExportedCodec, connection: str | redis.Redis, name: str | 
         The version it was published as, 1 for the first.
 
     Raises:
-        ConfigError: a codec of that name with another `input_dim` exists, or `name` cannot name a codec.
+        ConfigError: a codec of that name with another `input_dim` exists, or `name` cannot name a codec; the
+            built-in codecs keep theirs.
         MissingModuleError: the server lacks the engine or RedisJSON.
         ConnectionLostError, OutOfMemoryError, ServerError: what the server answered.
     """
     config = CodecConfig.from_dict({**exported.config.to_dict(), "name": name or exported.config.name})
+    if config.name == float16.NAME:
+        raise ConfigError(f"name {config.name!r} is that of the built-in codec; publish under another one")
     with connected(connection) as client:
         return _publish(client, config, exported)
 
@@ -78,15 +82,17 @@ def _publish(client: redis.Redis, config: CodecConfig, exported: ExportedCodec) 
         keys.encoder(config.name, version): exported.encoder,
         keys.decoder(config.name, version): exported.decoder,
     }
+    manifest = keys.manifest(config.name, version)
     try:
         for key, blob in models.items():
             store_model(client, key, blob, tag=f"{config.name}:v{version}")
+        client.execute_command("JSON.SET", manifest, "$", json.dumps(exported.manifest))
     except BaseException:
         with contextlib.suppress(redis.RedisError):
-            for key in models:
+            for key in (*models, manifest):
                 client.delete(key)
         raise
-    # From here on the models stay: where the answer to this is lost, the document may point to them.
+    # From here on these stay: where the answer to this is lost, the document may point to them.
     entry = _entry(config, version, exported)
     _update_json(client, document, lambda found: _enter(found, config, entry))
     return version
@@ -141,6 +147,8 @@ def _entry(config: CodecConfig, version: int, exported: ExportedCodec) -> Docume
         "code_dtype": "INT8",
         "encoder": keys.encoder(config.name, version),
         "decoder": keys.decoder(config.name, version),
+        "manifest": keys.manifest(config.name, version),
+        "bottleneck": config.bottleneck,
         "latent_dim": config.latent_dim,
         "base_compression_level": config.base_compression_level,
         "feature_groups": {

@@ -114,7 +114,7 @@ def train_for_error(
 def _best(
     config: CodecConfig, total_bytes: int, options: TrainingOptions, run: Train, note: Note
 ) -> TrainedCodec:
-    kinds = CANDIDATES
+    kinds: tuple[str, ...] = CANDIDATES
     if total_bytes > MOST_CODEBOOK_BYTES_PER_FEATURE * config.input_dim:
         kinds = ("scalar",)
     configs = {kind: _with_budget(config, kind, total_bytes) for kind in kinds}

@@ -56,3 +56,8 @@ def encoder(name: str, version: int) -> str:
 def decoder(name: str, version: int) -> str:
     """AI model codes[B, C] -> FLOAT[B, D] of one codec version."""
     return f"memory_system:{name}:v{version}:decoder"
+
+
+def manifest(name: str, version: int) -> str:
+    """RedisJSON: everything known about one codec version; clients that store and recall do not read it."""
+    return f"memory_system:{name}:v{version}:manifest"

@@ -119,3 +119,90 @@ def test_installed_command():
     )
     assert answer.returncode == 0, answer.stderr
     assert {"train", "verify", "publish", "suggest-groups"} <= set(answer.stdout.split())
+
+
+def test_a_size_is_all_that_must_be_said(run, tmp_path, states_file):
+    folder = tmp_path / "codec"
+    options = ["--name", "sized", "--steps", 20, "--json"]
+    trained = run("train", folder, "--states", states_file, "--target-bytes", 6, *options)
+    assert trained.exit_code == 0, trained.output
+    document = json.loads(trained.stdout)
+    assert document["config"]["total_bytes"] == 6
+    assert document["config"]["bottleneck"] in ("scalar", "codebook")
+    assert document["verification"]["states"] > 1000
+    saved = ExportedCodec.load(folder)
+    assert saved.config.codes == 6
+    assert set(saved.onnx) == {"encoder", "decoder"}
+    assert saved.details["training"]["data_sha256"]
+    verified = run("verify", folder, "--states", states_file, "--json")
+    assert json.loads(verified.stdout)["verification"]["codes_apart"] == 0
+
+
+def test_an_error_is_all_that_must_be_said(run, tmp_path, states_file):
+    options = ["--name", "good", "--steps", 20, "--json", "--max-error", "state=0.3"]
+    trained = run("train", tmp_path, "--states", states_file, *options)
+    assert trained.exit_code == 0, trained.output
+    document = json.loads(trained.stdout)
+    assert document["metrics"]["nrmse"] <= 0.3
+    assert document["config"]["total_bytes"] < 12
+
+
+def test_a_schema_gives_groups_and_kinds(run, tmp_path, states_file):
+    schema = tmp_path / "schema.yaml"
+    schema.write_text(
+        "features:\n"
+        "  - {name: joint, count: 4, group: moving}\n"
+        "  - {name: rest, count: 8, group: fixed}\n"
+        "groups:\n"
+        "  moving: {importance: 4.0}\n"
+    )
+    options = ["--schema", schema, "--name", "s", "--steps", 10, "--bottleneck", "scalar", "--quiet"]
+    trained = run("train", tmp_path / "c", "--states", states_file, *options, "--target-bytes", 8)
+    assert trained.exit_code == 0, trained.output
+    config = ExportedCodec.load(tmp_path / "c").config
+    assert config.feature_groups["moving"].importance == 4.0
+    assert sum(config.group_bytes.values()) == 8
+    assert ExportedCodec.load(tmp_path / "c").details["schema"]["features"]
+
+
+def test_a_training_goes_on_from_its_checkpoint(run, tmp_path, states_file):
+    options = ["--states", states_file, "--name", "c", "--steps", 20, "--quiet"]
+    first = run("train", tmp_path / "a", *options, "--checkpoint", tmp_path / "kept")
+    assert first.exit_code == 0, first.output
+    again = run("train", tmp_path / "b", *options, "--checkpoint", tmp_path / "kept")
+    assert again.exit_code == 0, again.output
+    assert ExportedCodec.load(tmp_path / "b").sha256 == ExportedCodec.load(tmp_path / "a").sha256
+    other = run("train", tmp_path / "b", *options, "--seed", 1, "--checkpoint", tmp_path / "kept")
+    assert other.exit_code == 1
+    assert "of another training" in other.output
+
+
+def test_files_for_use_elsewhere(run, tmp_path, states_file):
+    run("train", tmp_path / "c", "--states", states_file, "--name", "c", "--steps", 5, "--quiet")
+    written = run("export", tmp_path / "c", tmp_path / "out", "--format", "onnx", "--json")
+    assert written.exit_code == 0, written.output
+    assert json.loads(written.stdout)["files"] == ["encoder.onnx", "decoder.onnx", "manifest.json"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "encoder.onnx",
+        "decoder.onnx",
+        "manifest.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--target-bytes", 8, "--max-error", "state=0.1"], "either --target-bytes or --max-error"),
+        (["--max-error", "elsewhere=0.1"], "elsewhere"),
+        (["--max-error", "much"], "GROUP=ERROR"),
+        (["--target-bytes", 8, "--checkpoint", "kept"], "--checkpoint"),
+        (["--bottleneck", "scalar"], "total_bytes"),
+        (["--bottleneck", "squeeze"], "bottleneck must be one of"),
+        (["--group", "a:0"], "--group must be"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(run, tmp_path, states_file, options, said):
+    result = run("train", tmp_path, "--states", states_file, "--name", "n", "--quiet", *options)
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output

@@ -32,7 +32,7 @@ def stored_model(client: redis.Redis, key: str) -> bytes:
 
 
 def model_keys(client: redis.Redis) -> set[bytes]:
-    return set(client.scan_iter("memory_system:*:v*"))
+    return {key for key in client.scan_iter("memory_system:*:v*") if not key.endswith(b":manifest")}
 
 
 def test_document_describes_the_codec(redis_client, exported):
@@ -52,6 +52,8 @@ def test_document_describes_the_codec(redis_client, exported):
         "code_dtype": "INT8",
         "encoder": "memory_system:small:v1:encoder",
         "decoder": "memory_system:small:v1:decoder",
+        "manifest": "memory_system:small:v1:manifest",
+        "bottleneck": "rounding",
         "latent_dim": 8,
         "base_compression_level": 1.0,
         "feature_groups": {
@@ -62,6 +64,22 @@ def test_document_describes_the_codec(redis_client, exported):
         "sha256": exported.sha256,
     }
     assert list(entry["feature_groups"]) == ["moving", "fixed"]
+
+
+def test_the_manifest_is_on_the_server_too(redis_client, exported):
+    publish(exported, redis_client)
+    text = redis_client.execute_command("JSON.GET", "memory_system:small:v1:manifest")
+    found = json.loads(text)
+    assert found["config"] == json.loads(json.dumps(exported.config.to_dict()))
+    assert found["files"] == exported.manifest["files"]
+    assert len(found["normalization"]["mean"]) == 12
+    assert found["history"][-1]["step"] == 400
+
+
+def test_the_name_of_the_built_in_codec_is_refused(redis_client, exported):
+    with pytest.raises(ConfigError, match="built-in"):
+        publish(exported, redis_client, name="float16")
+    assert redis_client.dbsize() == 0
 
 
 def test_models_are_stored_byte_for_byte_with_their_tag(redis_client, exported):
@@ -137,6 +155,7 @@ def test_a_model_that_the_server_refuses_is_never_entered(redis_client, exported
     assert found["latest"] == 1
     assert list(found["versions"]) == ["1"]
     assert len(model_keys(redis_client)) == 2, "the encoder of the failed version is still there"
+    assert not redis_client.exists("memory_system:small:v2:manifest")
     assert publish(exported, redis_client) > 1
     for entry in document(redis_client)["versions"].values():
         for part in ("encoder", "decoder"):
