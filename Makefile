@@ -8,10 +8,10 @@ PIP_INSTALL := pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/$(PIP_INSTALL) -c constraints.txt
 THIN_PIP := $(THIN_VENV)/bin/$(PIP_INSTALL) -c $(THIN_VENV)/constraints.txt
 ENGINE_SOURCES := $(shell find engine -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt)
-CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua')
+CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua' -o -name '*.pt' -o -name '*.json')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-asan soak-tsan lint format bench bench-engine clean
+.PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-asan soak-tsan lint format bench bench-engine bench-codec clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +24,7 @@ $(VENV)/.tools: constraints.txt
 
 $(VENV)/.installed: $(VENV)/.tools pyproject.toml $(ENGINE_SOURCES)
 	@echo "==> Installing the packages and building the engine (another minute or two)"
-	@$(PIP) --no-build-isolation --editable '.[dev,export,embedded,demo]'
+	@$(PIP) --no-build-isolation --editable '.[dev,export,report,embedded,demo]'
 	@touch $@
 
 setup: $(VENV)/.installed ## Create .venv, build the engine, install both packages in it
@@ -100,6 +100,14 @@ bench: setup ## Measure stores and recalls a second
 bench-engine: setup ## Measure the engine beside PING and the bare model (two minutes; ARGS=…, such as --json FILE)
 	@engine/bench/build.sh $(abspath $(BIN))/python
 	@$(BIN)/python -m benchmarks.engine $(ARGS)
+
+$(VENV)/.bench: $(VENV)/.installed
+	@echo "==> Installing the environments that are played (MuJoCo, Box2D)"
+	@$(PIP) --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+bench-codec: $(VENV)/.bench ## Hold the codec against the simple ways on four environments (an hour; ARGS='--sets Ant')
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.codec $(ARGS)
 
 clean: ## Remove the virtual environments and the build
 	rm -rf $(VENV) $(THIN_VENV) build dist
