@@ -31,7 +31,7 @@ def states() -> np.ndarray:
 def test_the_first_program(server, redis_client, states, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("states.npy", states)
-    serve, commands = blocks("")
+    serve, training, moving = blocks("")
     assert serve.split()[:2] == [".venv/bin/modules-store", "serve"]  # tests/cli runs it
     program, with_trained_codec = (
         block.replace("redis://127.0.0.1:6379", server.url) for block in blocks("python")
@@ -46,15 +46,23 @@ def test_the_first_program(server, redis_client, states, tmp_path, monkeypatch):
         names["timestamp"],
     ]
 
-    for line in commands.splitlines():
-        command, *arguments = shlex.split(line.replace("redis://127.0.0.1:6379", server.url))
-        arguments += ["--steps", "50", "--quiet"] if arguments[0] == "train" else []
-        script = Path(sys.executable).parent / Path(command).name
-        subprocess.run([script, *arguments], check=True, timeout=120)
+    run(training, server.url)
     exec(with_trained_codec, names)
     with names["memory"] as memory:
         (recalled,) = memory.get_recent_memories("drone-8")
-    np.testing.assert_allclose(recalled.state, states[0], atol=0.2 * states.std())
+        np.testing.assert_allclose(recalled.state, states[0], atol=0.01 * states.std())
+        run(moving, server.url)
+        moved = memory.get_recent_memories("drone-7", 100)
+        memory.store_agent_memory("drone-7", states[0])
+    np.testing.assert_allclose(moved[-1].state, states[0], atol=0.01 * states.std())
+
+
+def run(commands: str, url: str) -> None:
+    for line in commands.splitlines():
+        command, *arguments = shlex.split(line.replace("redis://127.0.0.1:6379", url), comments=True)
+        arguments += ["--steps", "50", "--quiet"] if arguments[0] == "train" else []
+        script = Path(sys.executable).parent / Path(command).name
+        subprocess.run([script, *arguments], check=True, timeout=300)
 
 
 def test_each_make_target_that_is_named_exists():
