@@ -9,6 +9,9 @@ from torch import Tensor
 
 from model_export.quantizers import BYTES_IN_WORD
 
+# Bits of the most levels a value gets: each of them is then exact in a float32.
+MOST_BITS = 20
+
 
 def share_bytes(
     variances: Mapping[str, Tensor], importance: Mapping[str, float], total: int
@@ -82,24 +85,31 @@ def allot_levels(rates: Sequence[float], word_bytes: Sequence[int]) -> tuple[lis
 
 
 def _fill_word(rates: Sequence[float], size_bytes: int) -> list[int]:
-    """Return levels in proportion to 2 ** rate that multiply to at most 256 ** size_bytes."""
+    """Return levels in proportion to 2 ** rate that multiply to at most 256 ** size_bytes.
+
+    None of them is more than 2 ** MOST_BITS; room that they leave goes to the other values.
+    """
     low, high = -64.0, 64.0
     for _ in range(60):
         middle = (low + high) / 2
-        if sum(max(0.0, rate + middle) for rate in rates) <= 8 * size_bytes:
+        if sum(_bits(rate + middle) for rate in rates) <= 8 * size_bytes:
             low = middle
         else:
             high = middle
-    wanted = [2.0 ** max(0.0, rate + low) for rate in rates]
+    wanted = [2.0 ** _bits(rate + low) for rate in rates]
     levels = [max(1, math.floor(count)) for count in wanted]
     largest, product = 256**size_bytes, math.prod(levels)
     # Rounding down left room over: those that lost most of what they wanted get it, one level at a time.
     open_to_more = set(range(len(rates)))
     while open_to_more:
         i = max(open_to_more, key=lambda i: wanted[i] / levels[i])
-        if product // levels[i] * (levels[i] + 1) <= largest and levels[i] < 2**20:
+        if product // levels[i] * (levels[i] + 1) <= largest and levels[i] < 2**MOST_BITS:
             product = product // levels[i] * (levels[i] + 1)
             levels[i] += 1
         else:
             open_to_more.discard(i)
     return levels
+
+
+def _bits(rate: float) -> float:
+    return min(max(0.0, rate), float(MOST_BITS))
