@@ -292,6 +292,8 @@ class Codebook(Bottleneck):
     def initialize(self, latents: Tensor) -> None:
         codes, _, code_dim = self.codebooks.shape
         quantizer = faiss.ProductQuantizer(codes * code_dim, codes, 8)
+        # Without a warning on standard error where training states are few.
+        quantizer.cp.min_points_per_centroid = 1
         quantizer.train(fit_rows(latents))
         trained = faiss.vector_to_array(quantizer.centroids).reshape(codes, CENTROIDS, code_dim)
         self.codebooks.copy_(torch.from_numpy(trained))
