@@ -53,6 +53,7 @@ class LevelPacker(nn.Module):
     """
 
     code_min: Final[int] = CODE_MIN
+    resolution: Final[float] = 2.0**-20
     levels: Tensor
     strides: Tensor
     word_of: Tensor
@@ -102,7 +103,9 @@ class LevelPacker(nn.Module):
     def excess(self, values: Tensor, codes: Tensor) -> Tensor:
         """Return FLOAT[B, V]."""
         clamped = torch.minimum(values.clamp(min=0.0), (self.levels - 1).to(values.dtype))
-        return (self.digits(codes) - clamped).abs() - (clamped.round() - clamped).abs()
+        excess = (self.digits(codes) - clamped).abs() - (clamped.round() - clamped).abs()
+        # Sums of float32 in another order differ by that much of the largest.
+        return (excess - self.levels * self.resolution).clamp(min=0.0)
 
 
 class CodebookIndexer(nn.Module):

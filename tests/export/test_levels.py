@@ -10,7 +10,14 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from model_export.levels import allot_levels, share_bytes, split_words, water_filled_error, water_level
+from model_export.levels import (
+    MOST_BITS,
+    allot_levels,
+    share_bytes,
+    split_words,
+    water_filled_error,
+    water_level,
+)
 from model_export.quantizers import LevelPacker
 
 variances = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=8).map(torch.tensor)
@@ -110,7 +117,7 @@ def test_words_are_nearly_full(rates, size_bytes):
     word_of, levels = allot_levels(rates, words)
     for word, size in enumerate(words):
         own = [count for count, at in zip(levels, word_of, strict=True) if at == word]
-        full = min(256**size, 2 ** (20 * len(own)))
+        full = min(256**size, 2 ** (MOST_BITS * len(own)))
         # Not one level more fits anywhere.
         assert all(math.prod(own) // count * (count + 1) > full for count in own)
 
