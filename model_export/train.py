@@ -128,7 +128,8 @@ def train(
         The model, and metrics: `nrmse` and `nrmse_GROUP` (`metrics.normalized_rmse`) on the held-out states,
         `train_states`, `held_out_states`, `steps`, `seconds`, `bits` (what a state's codes cost at their
         learned probabilities), `validation_nrmse` (groups weighed by importance) and `linear`: 1 where a
-        linear codec was better on the validation states and was taken, else 0.
+        linear codec, the one that training began with or another, was better on the validation states and
+        was taken, else 0.
 
     Raises:
         ConfigError: states that are empty, of another width than `config.input_dim`, or not finite; a
@@ -148,7 +149,7 @@ def train(
             found = fingerprint([config.to_dict(), asdict(options)], states)
             run.checkpoint = Checkpoint(Path(checkpoint), found)
         run.fit(f"Training {config.name}", progress, on_evaluation)
-        vae, error, linear = run.vae, run.best_error, options.steps == 0
+        vae, error, linear = run.vae, run.best_error, run.best_step == 0
         for candidate in _linear_codecs(config, learned):
             own = _error(candidate, validation)
             if own < error:
@@ -251,7 +252,7 @@ class _Run:
         self.head_loss = HeadLoss(config).to(options.device)
         self.best_error = _error(self.vae, self.validation)
         self.best_state = _copied(self.vae)
-        self.step, self.stale = 0, 0
+        self.step, self.best_step, self.stale = 0, 0, 0
         self.history: list[Evaluation] = []
         self.checkpoint: Checkpoint | None = None
         self.optimizer = torch.optim.Adam(self.vae.parameters(), lr=options.learning_rate, fused=True)
@@ -306,7 +307,8 @@ class _Run:
         if error is not None:
             self.stale += 1
             if error < self.best_error:
-                self.best_error, self.best_state, self.stale = error, _copied(self.vae), 0
+                self.best_error, self.best_state = error, _copied(self.vae)
+                self.best_step, self.stale = self.step, 0
         loss, distortion, bits = (round(value, 6) for value in means.tolist())
         entry: Evaluation = {
             "step": self.step,
@@ -328,16 +330,16 @@ class _Run:
             "model": self.vae.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "progress": (self.step, self.stale, self.best_error, self.history),
-            "best": self.best_state,
+            "progress": (self.step, self.stale, self.history),
+            "best": (self.best_step, self.best_error, self.best_state),
         }
 
     def _take_up(self, kept: dict[str, object]) -> None:
         self.vae.load_state_dict(kept["model"])  # type: ignore[arg-type]
         self.optimizer.load_state_dict(kept["optimizer"])  # type: ignore[arg-type]
         self.schedule.load_state_dict(kept["schedule"])  # type: ignore[arg-type]
-        self.step, self.stale, self.best_error, self.history = kept["progress"]  # type: ignore[misc]
-        self.best_state = kept["best"]  # type: ignore[assignment]
+        self.step, self.stale, self.history = kept["progress"]  # type: ignore[misc]
+        self.best_step, self.best_error, self.best_state = kept["best"]  # type: ignore[misc]
 
 
 def _copied(vae: FeatureGroupedVAE) -> dict[str, Tensor]:
