@@ -96,8 +96,9 @@ def train_for_error(
         if most >= 4 * config.input_dim:
             errors = ", ".join(f"{metric} {best.metrics[metric]}" for metric in wanted)
             raise ConfigError(f"max_error is not reached with {most} bytes a state: {errors}")
-        least, most = most, min(2 * most, max(4 * config.input_dim, most + 1))
+        most = min(2 * most, max(4 * config.input_dim, most + 1))
         best = _linear(config, most, options, run)
+    # `least` stays where it is: what is too little for a linear codec may do for a trained one.
     note(f"{most} bytes are enough without training; trying fewer")
     while most - least > 1:
         middle = (least + most) // 2
