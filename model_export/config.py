@@ -166,6 +166,12 @@ class CodecConfig:
         given_bytes = self.total_bytes if self.group_bytes is None else sum(self.group_bytes.values())
         if given_bytes != self.total_bytes:
             raise ConfigError(f"group_bytes add up to {given_bytes}, not to total_bytes {self.total_bytes}")
+        if self.bottleneck == "codebook" and self.group_bytes is not None and self.group_latents is not None:
+            a_byte = {divmod(self.group_latents[name], self.group_bytes[name]) for name in groups}
+            if len(a_byte) > 1 or any(rest for _, rest in a_byte):
+                raise ConfigError(
+                    f"group_latents of a codebook must be equally many a byte, not {self.group_latents}"
+                )
 
     def _check_kinds(self) -> None:
         binary, one_hot = _as_indices("binary", self.binary), _as_runs("one_hot", self.one_hot)

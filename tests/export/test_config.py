@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_export.config import CodecConfig, FeatureGroup, reference_config
+from model_export.config import CodecConfig, FeatureGroup, GroupDimensions, reference_config
 from model_export.errors import ConfigError
 from model_export.vae import FeatureGroupedVAE
 
@@ -18,6 +18,7 @@ REFERENCE_GROUPS = {
     "social": (20, 30, 0.4),
     "other": (30, 50, 0.8),
 }
+BUDGET_GROUPS = {"a": (0, 3), "b": (3, 8)}
 
 
 @st.composite
@@ -73,6 +74,40 @@ def test_json_round_trip(config: CodecConfig):
     assert CodecConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+@pytest.mark.parametrize("bottleneck", ["scalar", "codebook"])
+@pytest.mark.parametrize(
+    "divided", [{}, {"group_bytes": {"a": 1, "b": 3}, "group_latents": {"a": 2, "b": 6}}]
+)
+def test_json_round_trip_of_a_budget_and_of_discrete_features(bottleneck: str, divided: dict):
+    config = CodecConfig(
+        "any",
+        8,
+        feature_groups={"a": (0, 3, 1.0, 2.5), "b": (3, 8)},
+        bottleneck=bottleneck,
+        total_bytes=4,
+        binary=(0, 2),
+        one_hot=((3, 5), (5, 8)),
+        **divided,
+    )
+    again = CodecConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert again.feature_groups["a"] == FeatureGroup(0, 3, 1.0, 2.5)
+    assert (again.codes, again.one_hot) == (4, ((3, 5), (5, 8)))
+
+
+def test_a_divided_budget_is_what_each_group_owns():
+    divided = {"group_bytes": {"b": 3, "a": 1}, "group_latents": {"b": 9, "a": 2}}
+    config = CodecConfig("any", 8, None, BUDGET_GROUPS, bottleneck="scalar", total_bytes=4, **divided)
+    assert config.dimensions == {"a": GroupDimensions(3, 2, 1), "b": GroupDimensions(5, 9, 3)}
+
+
+def test_a_budget_that_is_not_divided_yet_has_no_dimensions():
+    config = CodecConfig("any", 8, None, BUDGET_GROUPS, bottleneck="scalar", total_bytes=4)
+    assert config.codes == 4
+    with pytest.raises(ConfigError, match="not divided"):
+        _ = config.dimensions
+
+
 def test_groups_are_ordered_by_start():
     config = CodecConfig("n", 4, 4, {"late": (2, 4, 1.0), "early": (0, 2, 1.0)})
     assert list(config.feature_groups) == ["early", "late"]
@@ -99,6 +134,9 @@ def test_groups_are_ordered_by_start():
         ({"feature_groups": {"a": (0.0, 4, 1.0)}}, "integers"),
         ({"feature_groups": {"a": (0, 3, 1.0), "b": (2, 4, 1.0)}}, "overlaps"),
         ({"feature_groups": {"a": (0, 1, 1.0), "b": (2, 4, 1.0)}}, "features 1 to 2"),
+        ({"feature_groups": {"a": (0, 4, 1.0, 0.0)}}, "importance"),
+        ({"feature_groups": {"a": (0, 4, 1.0, 1001)}}, "importance"),
+        ({"feature_groups": {"a": {"start": 0, "end": 4, "importance": "much"}}}, "importance"),
         ({"unheard_of": 1}, "unheard_of"),
     ],
 )
@@ -106,3 +144,52 @@ def test_refusals_name_what_is_wrong(change: dict, named: str):
     fields = {"name": "n", "input_dim": 4, "latent_dim": 2, "feature_groups": {"a": (0, 4, 1.0)}}
     with pytest.raises(ConfigError, match=named):
         CodecConfig.from_dict({**fields, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"bottleneck": "vector"}, "bottleneck must be one of rounding, scalar, codebook"),
+        ({"bottleneck": None}, "bottleneck"),
+        ({"bottleneck": "rounding"}, "total_bytes"),
+        ({"bottleneck": "rounding", "total_bytes": None, "group_bytes": {"a": 1, "b": 3}}, "group_bytes"),
+        ({"bottleneck": "rounding", "total_bytes": None, "group_latents": {"a": 1, "b": 3}}, "group_latents"),
+        ({"total_bytes": None}, "total_bytes"),
+        ({"total_bytes": 0}, "total_bytes"),
+        ({"total_bytes": 1}, "total_bytes is 1, but 2 groups"),
+        ({"total_bytes": 2.0}, "total_bytes"),
+        ({"total_bytes": True}, "total_bytes"),
+        ({"group_bytes": {"a": 4}}, "group_bytes must name each of the groups a, b"),
+        ({"group_bytes": {"a": 1, "b": 2, "c": 1}}, "group_bytes must name"),
+        ({"group_bytes": [1, 3]}, "group_bytes must name"),
+        ({"group_bytes": {"a": 0, "b": 4}}, r"group_bytes\['a'\]"),
+        ({"group_bytes": {"a": 1, "b": 4}}, "add up to 5, not to total_bytes 4"),
+        ({"group_latents": {"a": 1}}, "group_latents must name"),
+        ({"group_latents": {"a": 1, "b": 1.5}}, r"group_latents\['b'\]"),
+        ({"binary": 3}, "binary must be a sequence"),
+        ({"binary": (0.5,)}, "binary must be a sequence"),
+        ({"binary": (8,)}, "binary names feature 8, outside"),
+        ({"binary": (-1,)}, "binary names feature -1, outside"),
+        ({"binary": (1, 1)}, "binary names feature 1, which is named before"),
+        ({"one_hot": (0, 3)}, "one_hot must be a sequence"),
+        ({"one_hot": ((0, 1, 2),)}, "one_hot must be a sequence"),
+        ({"one_hot": ((0, 9),)}, "one_hot names feature 8, outside"),
+        ({"one_hot": ((0, 1),)}, "fewer than two features"),
+        ({"one_hot": ((1, 1),)}, "fewer than two features"),
+        ({"one_hot": ((2, 5),)}, "within one group"),
+        ({"one_hot": ((3, 6), (5, 8))}, "one_hot names feature 5, which is named before"),
+        ({"one_hot": ((0, 3),), "binary": (2,)}, "one_hot names feature 2, which is named before"),
+    ],
+)
+def test_refusals_of_a_budget_and_of_kinds_name_what_is_wrong(change: dict, named: str):
+    fields = {"name": "n", "input_dim": 8, "feature_groups": BUDGET_GROUPS}
+    budget = {"bottleneck": "scalar", "total_bytes": 4}
+    with pytest.raises(ConfigError, match=named):
+        CodecConfig.from_dict({**fields, **budget, **change})
+
+
+@pytest.mark.parametrize("latents", [{"a": 2, "b": 7}, {"a": 2, "b": 9}])
+def test_each_byte_of_a_codebook_has_equally_many_latents(latents: dict):
+    divided = {"group_bytes": {"a": 1, "b": 3}, "group_latents": latents}
+    with pytest.raises(ConfigError, match="group_latents"):
+        CodecConfig("n", 8, None, BUDGET_GROUPS, bottleneck="codebook", total_bytes=4, **divided)
