@@ -54,7 +54,7 @@ SETS = {
     ),
     "Humanoid": DataSet(
         "Humanoid-v5",
-        6000,
+        12000,
         200,
         {
             "positions": (0, 22),

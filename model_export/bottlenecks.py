@@ -33,6 +33,10 @@ RANGE_MOMENTUM = 0.02
 COMMITMENT = 0.25
 # How fast the price of a bit follows the gap between the bits in use and those in the budget.
 PRICE_RATE = 0.02
+# Unseen states reach farther than those learned from. Levels are fitted as if this share of them were
+# stretched so much; it decides only where levels are so many that the rest loses next to nothing.
+UNSEEN_SHARE = 1e-3
+UNSEEN_STRETCH = 2.0
 # Rows that codebooks, levels and rotations are first fitted to: k-means gains nothing from more.
 FIT_ROWS = 32768
 
@@ -336,10 +340,14 @@ def _best_steps(centered: Tensor, levels: Tensor) -> Tensor:
     middle = (levels - 1) / 2
     best_error = torch.full_like(largest, torch.inf)
     best = 2 * largest
-    for share in torch.linspace(0.04, 1.0, 49).tolist():
+
+    def lost(values: Tensor, step: Tensor) -> Tensor:
+        digits = torch.minimum((values / step + middle).round().clamp(min=0.0), 2 * middle)
+        return (values - (digits - middle) * step).square().mean(dim=0)
+
+    for share in torch.logspace(math.log2(0.04), math.log2(2 * UNSEEN_STRETCH), 56, base=2).tolist():
         step = 2 * largest * share / levels
-        digits = torch.minimum((centered / step + middle).round().clamp(min=0.0), 2 * middle)
-        error = (centered - (digits - middle) * step).square().mean(dim=0)
+        error = lost(centered, step) + UNSEEN_SHARE * lost(UNSEEN_STRETCH * centered, step)
         better = error < best_error
         best, best_error = torch.where(better, step, best), torch.where(better, error, best_error)
     return best

@@ -24,8 +24,8 @@ def planned(config: CodecConfig, states: Tensor, linear: bool = False) -> CodecC
 
     Args:
         states: FLOAT[N, D], finite.
-        linear: plan for a codec that stays linear: a latent for each feature that is not constant, and for
-            codebooks as many of them a byte as that takes.
+        linear: plan for features as they are, or a codec that stays linear: a latent for each feature that
+            is not constant, and for codebooks as many of them a byte as that takes.
     """
     if config.bottleneck == "rounding":
         return config

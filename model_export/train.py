@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import faiss
 import numpy as np
@@ -143,17 +144,22 @@ def train(
     with _one_thread(), torch.random.fork_rng():
         torch.manual_seed(options.seed)
         learned, validation = _without_validation(states)
-        plan = planned(config, learned)
-        run = _Run(plan, learned, validation, options)
+        start = _best_linear(config, learned, validation)
+        whole = start is not None and start.transform == "none"
+        run = _Run(
+            planned(config, learned, linear=whole),
+            learned,
+            validation,
+            options,
+            "none" if whole else "principal",
+        )
         if checkpoint is not None:
             found = fingerprint([config.to_dict(), asdict(options)], states)
             run.checkpoint = Checkpoint(Path(checkpoint), found)
         run.fit(f"Training {config.name}", progress, on_evaluation)
         vae, error, linear = run.vae, run.best_error, run.best_step == 0
-        for candidate in _linear_codecs(config, learned):
-            own = _error(candidate, validation)
-            if own < error:
-                vae, error, linear = candidate, own, True
+        if start is not None and start.error < error:
+            vae, error, linear = start.vae, start.error, True
     vae = vae.cpu().eval()
     metrics = {
         **evaluate(vae, held_out),
@@ -214,16 +220,30 @@ def _without_validation(states: Tensor) -> tuple[Tensor, Tensor]:
     return learned[torch.randperm(len(learned))], validation
 
 
-def _linear_codecs(config: CodecConfig, states: Tensor) -> Iterator[FeatureGroupedVAE]:
-    """Yield the codecs that need no training: scalar or product quantisation, plain and of rotated axes."""
+class _LinearCodec(NamedTuple):
+    """A codec that needs no training, and its error on the validation states."""
+
+    transform: str
+    vae: FeatureGroupedVAE
+    error: float
+
+
+def _best_linear(config: CodecConfig, states: Tensor, validation: Tensor) -> _LinearCodec | None:
+    """Return plain scalar or product quantisation, or that of principal axes, whichever is better.
+
+    Sparse features, say contact forces, are better left as they are; most others are not. A rounding
+    bottleneck has its own linear start only.
+    """
     if config.bottleneck == "rounding":
-        return
+        return None
     plan = planned(replace(config, group_latents=None), states, linear=True)
+    found = []
     for transform in ("none", "principal"):
         # Their hidden layers add nothing, so they are as narrow as they can be.
         vae = FeatureGroupedVAE.from_config(plan, hidden_dim=1)
         vae.initialize(states, transform)
-        yield vae.eval()
+        found.append(_LinearCodec(transform, vae.eval(), _error(vae, validation)))
+    return min(found, key=lambda codec: codec.error)
 
 
 @torch.no_grad()
@@ -242,12 +262,17 @@ class _Run:
     """One training: what changes from step to step, so that it can be kept and taken up again."""
 
     def __init__(
-        self, config: CodecConfig, states: Tensor, validation: Tensor, options: TrainingOptions
+        self,
+        config: CodecConfig,
+        states: Tensor,
+        validation: Tensor,
+        options: TrainingOptions,
+        transform: str,
     ) -> None:
         self.options = options
         self.states, self.validation = states.to(options.device), validation.to(options.device)
         self.vae = FeatureGroupedVAE.from_config(config, options.hidden_dim)
-        self.vae.initialize(states)
+        self.vae.initialize(states, transform)
         self.vae.to(options.device).eval()
         self.head_loss = HeadLoss(config).to(options.device)
         self.best_error = _error(self.vae, self.validation)

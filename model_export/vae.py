@@ -17,6 +17,9 @@ from model_export.layers import GroupedLinear, principal_axes, shares
 # Ridge, as a share of a latent's mean square, where the first decoder is fitted: keeps latents that say the
 # same from taking weights that cancel out.
 RIDGE = 1e-6
+# Standard deviations that the hidden layers see: beyond, they would be asked about what they hardly ever met,
+# and answer wildly. The linear map beside them sees all.
+HIDDEN_RANGE = 5.0
 
 
 class VAEOutput(NamedTuple):
@@ -207,7 +210,8 @@ class FeatureGroupedVAE(nn.Module):
         self.decoder_linear.bias.copy_(bias)
 
     def _latents(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self.encoder_hidden(self.encoder_in(x).relu()).relu()
+        hidden = self.encoder_in(x.clamp(-HIDDEN_RANGE, HIDDEN_RANGE)).relu()
+        hidden = self.encoder_hidden(hidden).relu()
         return self.encoder_mu(hidden) + self.encoder_linear(x), self.encoder_logvar(hidden)
 
     def _outputs(self, z: Tensor) -> Tensor:
