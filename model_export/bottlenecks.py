@@ -35,7 +35,7 @@ COMMITMENT = 0.25
 PRICE_RATE = 0.02
 # Unseen states reach farther than those learned from. Levels are fitted as if this share of them were
 # stretched so much; it decides only where levels are so many that the rest loses next to nothing.
-UNSEEN_SHARE = 1e-3
+UNSEEN_SHARE = 1e-5
 UNSEEN_STRETCH = 2.0
 # Rows that codebooks, levels and rotations are first fitted to: k-means gains nothing from more.
 FIT_ROWS = 32768

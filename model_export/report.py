@@ -47,7 +47,6 @@ def write_report(
     *,
     others: Sequence[ExportedCodec] = (),
     feature_names: Sequence[str] | None = None,
-    history: Sequence[Mapping[str, float | None]] | None = None,
 ) -> Path:
     """Write `report.html`, and its figures as PNG files beside it.
 
@@ -59,8 +58,6 @@ def write_report(
         folder: made if needed.
         others: codecs of the same states, as further points of the rate-distortion curve.
         feature_names: D names; by default `feature 0`, ….
-        history: measurements during training, each with `step` and some of `loss`, `distortion`, `rate_bits`,
-            `validation_nrmse`; by default the codec's own, where it has one.
 
     Returns:
         The path of `report.html`.
@@ -96,8 +93,7 @@ def write_report(
         names=names,
         std=std,
     )
-    recorded = history if history is not None else getattr(codec, "history", None)
-    if curves := figures.training_curves(recorded or ()):
+    if curves := figures.training_curves(codec.history):
         drawn["training"] = curves
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from torch import Tensor
 from model_export.checkpoint import Checkpoint, fingerprint
 from model_export.config import CodecConfig
 from model_export.errors import ConfigError
-from model_export.features import LARGEST_FEATURE
+from model_export.features import LARGEST_FEATURE, Normalizer
 from model_export.heads import HeadLoss
 from model_export.losses import vae_loss
 from model_export.metrics import normalized_rmse
@@ -161,8 +161,10 @@ def train(
         if start is not None and start.error < error:
             vae, error, linear = start.vae, start.error, True
     vae = vae.cpu().eval()
+    scales = Normalizer(config.input_dim)
+    scales.fit(states)
     metrics = {
-        **evaluate(vae, held_out),
+        **evaluate(vae, held_out, scales.std),
         "train_states": len(states),
         "held_out_states": len(held_out),
         "steps": run.step,
@@ -174,13 +176,15 @@ def train(
 
 
 @torch.no_grad()
-def evaluate(vae: FeatureGroupedVAE, states: Tensor) -> dict[str, float]:
-    """Return `metrics.normalized_rmse` of FLOAT[N, D] through a model, and `bits`: what its codes cost."""
+def evaluate(vae: FeatureGroupedVAE, states: Tensor, std: Tensor) -> dict[str, float]:
+    """Return `metrics.normalized_rmse` of FLOAT[N, D] through a model, and `bits`: what its codes cost.
+
+    `std` are the features' standard deviations in training, FLOAT[D].
+    """
     restored = torch.cat([vae.decode(vae.encode(batch)) for batch in torch.split(states, EVALUATED_AT_ONCE)])
     some = states[:MOST_VALIDATION_STATES]
     bits = torch.stack([vae(batch).bits for batch in torch.split(some, EVALUATED_AT_ONCE)])
-    std = vae.normalizer.std.cpu().numpy()
-    error = normalized_rmse(states.cpu().numpy(), restored.cpu().numpy(), std, vae.config.feature_groups)
+    error = normalized_rmse(states.numpy(), restored.numpy(), std.numpy(), vae.config.feature_groups)
     return {**error, "bits": round(float(bits.mean()), 1)}
 
 

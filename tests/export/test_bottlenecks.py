@@ -193,4 +193,4 @@ def test_a_feature_alone_uses_all_its_bytes():
         own = CodecConfig("one", 1, feature_groups={"g": (0, 1)}, bottleneck="scalar", total_bytes=size_bytes)
         error = train(own, values, values[:500], LINEAR, progress=False).metrics["nrmse"]
         # Its range is sqrt(12) standard deviations, and the error of a step is its width / sqrt(12).
-        assert error < 1.2 * max(256.0**-size_bytes, 1e-6)
+        assert error < 1.2 * max(256.0**-size_bytes, 2.0**-15)
