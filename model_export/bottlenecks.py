@@ -64,6 +64,8 @@ class Bottleneck(nn.Module):
     quantizer: Any
     # Whether latents are drawn from the encoder's distribution in training, or are its mean.
     samples_latents = False
+    # Whether codes mean nothing before `settle`.
+    learns_levels = False
 
     def forward(self, latents: Tensor) -> Quantized:
         raise NotImplementedError
@@ -158,6 +160,7 @@ class Scalar(Bottleneck):
     the training rounds to those levels.
     """
 
+    learns_levels = True
     relaxed: Tensor
     price: Tensor
     center: Tensor

@@ -128,7 +128,7 @@ class CodebookIndexer(nn.Module):
         self.codes, self.code_dim = codebooks.shape[0], codebooks.shape[2]
         self.register_buffer("codebooks", codebooks)
         self.register_buffer("square_norms", codebooks.square().sum(dim=2).unsqueeze(1))
-        self.register_buffer("offsets", torch.arange(self.codes) * CENTROIDS)
+        self.register_buffer("offsets", torch.arange(self.codes, device=codebooks.device) * CENTROIDS)
 
     def encode(self, values: Tensor) -> Tensor:
         return (self.distances(values).argmin(dim=2).transpose(0, 1) + self.code_min).to(torch.int8)

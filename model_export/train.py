@@ -308,7 +308,8 @@ class _Run:
                 self.step += 1
                 bar.advance(task)
                 if self.step % every == 0 or self.step == options.steps:
-                    entry = self._evaluate(sums / (self.step - evaluated), settled=self.step > settle_at)
+                    settled = self.step > settle_at or not self.vae.bottleneck.learns_levels
+                    entry = self._evaluate(sums / (self.step - evaluated), settled)
                     evaluated = self.step
                     sums.zero_()
                     if self.checkpoint is not None:
