@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model_export.vae import HIDDEN_RANGE, FeatureGroupedVAE
+from model_export.vae import FeatureGroupedVAE
 
 # No `from __future__ import annotations` here: TorchScript's compiler wants the annotations themselves.
 
@@ -25,7 +25,6 @@ class CodecEncoder(nn.Module):
     low: Tensor
     high: Tensor
     mean: Tensor
-    hidden_range: Tensor
     in_weight: Tensor
     in_bias: Tensor
     hidden_weight: Tensor
@@ -48,7 +47,6 @@ class CodecEncoder(nn.Module):
             low=scales.low,
             high=scales.high,
             mean=scales.mean,
-            hidden_range=HIDDEN_RANGE * scales.std.double(),
             in_weight=vae.encoder_in.weight.double() * inverse_std,
             in_bias=vae.encoder_in.bias,
             hidden_weight=vae.encoder_hidden.weight,
@@ -61,8 +59,7 @@ class CodecEncoder(nn.Module):
     def values(self, states: Tensor) -> Tensor:
         """Return what the quantizer makes codes of, FLOAT[B, V], without the checks."""
         x = torch.clamp(states, self.low, self.high) - self.mean
-        seen = torch.clamp(x, -self.hidden_range, self.hidden_range)
-        hidden = functional.linear(seen, self.in_weight, self.in_bias).relu()
+        hidden = functional.linear(x, self.in_weight, self.in_bias).relu()
         hidden = functional.linear(hidden, self.hidden_weight, self.hidden_bias).relu()
         return functional.linear(hidden, self.out_weight, self.out_bias) + functional.linear(
             x, self.linear_weight

@@ -23,6 +23,7 @@ class OutputHeads(nn.Module):
     starts: list[int]
     ends: list[int]
     is_binary: Tensor
+    is_discrete: Tensor
     low: Tensor
     high: Tensor
 
@@ -31,6 +32,10 @@ class OutputHeads(nn.Module):
         is_binary = torch.zeros(config.input_dim, dtype=torch.bool)
         is_binary[list(config.binary)] = True
         self.register_buffer("is_binary", is_binary)
+        is_discrete = is_binary.clone()
+        for start, end in config.one_hot:
+            is_discrete[start:end] = True
+        self.register_buffer("is_discrete", is_discrete)
         self.register_buffer("low", torch.zeros(config.input_dim))
         self.register_buffer("high", torch.ones(config.input_dim))
         self.starts = [start for start, _ in config.one_hot]
@@ -106,14 +111,10 @@ def logits_of_linear(
     weight: Tensor, bias: Tensor, heads: OutputHeads, scales: Normalizer
 ) -> tuple[Tensor, Tensor]:
     """Turn a linear estimate of normalised states, [D, Z] and [D], into logits where heads want them."""
-    hot = torch.zeros_like(heads.is_binary)
-    for start, end in zip(heads.starts, heads.ends, strict=True):
-        hot[start:end] = True
     width = torch.where(heads.is_binary, heads.high - heads.low, torch.ones_like(heads.high)).clamp(min=1e-12)
     middle = torch.where(heads.is_binary, (heads.high + heads.low) / 2, torch.zeros_like(heads.high))
     slope = LOGIT_SLOPE * scales.std / width
     offset = LOGIT_SLOPE * (scales.mean - middle) / width
-    discrete = heads.is_binary | hot
-    new_weight = torch.where(discrete[:, None], weight * slope[:, None], weight)
-    new_bias = torch.where(discrete, bias * slope + offset, bias)
+    new_weight = torch.where(heads.is_discrete[:, None], weight * slope[:, None], weight)
+    new_bias = torch.where(heads.is_discrete, bias * slope + offset, bias)
     return new_weight, new_bias

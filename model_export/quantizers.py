@@ -149,11 +149,11 @@ class CodebookIndexer(nn.Module):
         """Return FLOAT[B, C]."""
         parts = values.reshape(values.size(0), self.codes, self.code_dim).transpose(0, 1)
         distances = torch.cdist(parts.double(), self.codebooks.double()).to(values.dtype)
-        nearest = distances.topk(2, dim=2, largest=False).values
+        nearest = distances.amin(dim=2)
         rows = (codes.to(torch.int64) - self.code_min).transpose(0, 1).unsqueeze(2)
         given = distances.gather(2, rows).squeeze(2)
         spacing = torch.cdist(self.codebooks, self.codebooks).mean(dim=(1, 2)).unsqueeze(1)
-        return ((given - nearest[:, :, 0]) / spacing.clamp(min=1e-12)).transpose(0, 1)
+        return ((given - nearest) / spacing.clamp(min=1e-12)).transpose(0, 1)
 
 
 def _digit(numbers: Tensor, stride: Tensor, radix: Tensor) -> Tensor:

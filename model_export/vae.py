@@ -17,9 +17,6 @@ from model_export.layers import GroupedLinear, principal_axes, shares
 # Ridge, as a share of a latent's mean square, where the first decoder is fitted: keeps latents that say the
 # same from taking weights that cancel out.
 RIDGE = 1e-6
-# Standard deviations that the hidden layers see: beyond, they would be asked about what they hardly ever met,
-# and answer wildly. The linear map beside them sees all.
-HIDDEN_RANGE = 5.0
 
 
 class VAEOutput(NamedTuple):
@@ -146,9 +143,7 @@ class FeatureGroupedVAE(nn.Module):
 
     def output_scales(self) -> tuple[Tensor, Tensor]:
         """Return what takes the last layer to the features' units, factor and offset; logits stay."""
-        discrete = self.heads.is_binary.clone()
-        for start, end in self.config.one_hot:
-            discrete[start:end] = True
+        discrete = self.heads.is_discrete
         std = torch.where(discrete, torch.ones_like(self.normalizer.std), self.normalizer.std)
         return std, torch.where(discrete, torch.zeros_like(std), self.normalizer.mean)
 
@@ -210,8 +205,7 @@ class FeatureGroupedVAE(nn.Module):
         self.decoder_linear.bias.copy_(bias)
 
     def _latents(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self.encoder_in(x.clamp(-HIDDEN_RANGE, HIDDEN_RANGE)).relu()
-        hidden = self.encoder_hidden(hidden).relu()
+        hidden = self.encoder_hidden(self.encoder_in(x).relu()).relu()
         return self.encoder_mu(hidden) + self.encoder_linear(x), self.encoder_logvar(hidden)
 
     def _outputs(self, z: Tensor) -> Tensor:
