@@ -219,7 +219,7 @@ def explain(server: EmbeddedServer, agent: str, keep: bool) -> None:
     """Name three commands that show the JSON, the index and the model, with what they answer now."""
     kind = next(kind for kind in CODECS if agent.startswith(kind))
     commands = [
-        ["JSON.GET", keys.agent_metadata(agent), "$.counters", "$.retention"],
+        ["JSON.GET", keys.agent_metadata(agent), "$.counters", "$.policy"],
         ["ZREVRANGE", keys.index(agent), "0", "2"],
         ["AI.MODELGET", keys.encoder(kind, 1), "META"],
     ]

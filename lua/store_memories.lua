@@ -3,7 +3,8 @@
      can be refused is refused before anything is written; at maxmemory Redis refuses the script as a whole.
      KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
      ARGV[1] codec configuration, JSON object: name, version, input_dim, codes, code_dtype, encoder, decoder.
-     ARGV[2] feature groups, a JSON array of objects: name, features, codes. ARGV[3] compression_threshold.
+     ARGV[2] feature groups, a JSON array of objects: name, features, codes. ARGV[3] policy, a JSON
+     object: retention.
      ARGV[4] states FLOAT[B, input_dim], little endian, row after row.
      ARGV[5] timestamps, a JSON array of B integers; empty text lets the server give them.
      ARGV[6…] metadata: none at all, or B of them, each a JSON object or empty text.
@@ -15,6 +16,8 @@
 -- @include timestamps
 -- @include codec
 -- @include layout_keys
+-- @include policy
+-- @include memories
 -- @include trim
 -- @include agents
 
@@ -24,9 +27,9 @@ return errors.guard(function()
   arguments.key_type(agent_key, 'ReJSON-RL')
   arguments.key_type(codec_key, 'ReJSON-RL')
   local config = codec.configuration(ARGV[1], 'codec configuration')
-  local threshold = arguments.integer(ARGV[3], 'compression_threshold', 1, 2 ^ 53 - 1)
+  local kept = policy.parse(ARGV[3])
   local count = layout.count(index)
-  local updates = agents.updates(index, agent_key, codec_key, config, ARGV[2], threshold, count)
+  local updates = agents.updates(index, agent_key, codec_key, config, ARGV[2], kept, count)
 
   local batch = codec.rows(config, ARGV[4])
   local values = codec.encode(index, config, ARGV[4], batch)
@@ -52,10 +55,10 @@ return errors.guard(function()
   end
   local stored, trimmed = 0, 0
   while stored < batch do
-    -- As many as fit and the one that passes the threshold: a batch ends as single stores of it would.
-    local some = math.min(batch - stored, math.max(1, threshold + 1 - count))
-    layout.put(index, ids, values, stored + 1, stored + some)
-    local left = trim.down_to(threshold, index, count + some)
+    -- As many as fit and the one that is too many: a batch ends as single stores of it would.
+    local some = math.min(batch - stored, trim.room(kept, count))
+    memories.add(index, ids, values, stored + 1, stored + some)
+    local left = trim.apply(kept, index, count + some)
     stored, trimmed, count = stored + some, trimmed + count + some - left, left
   end
   agents.add_to_counters(agent_key, stored, trimmed)

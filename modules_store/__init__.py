@@ -1,8 +1,8 @@
 """Agent memory: numeric states, compressed by a learned codec inside Redis, recalled in one round trip."""
 
+from modules_store.aio import AsyncRedisAgentMemory
 from modules_store.bindings import Binding
 from modules_store.client import RedisAgentMemory
-from modules_store.commands import Memory, ReEncoded
 from modules_store.errors import (
     CodecMismatchError,
     CodecNotFoundError,
@@ -25,8 +25,11 @@ from modules_store.errors import (
     TimestampExistsError,
     UnsupportedServerError,
 )
+from modules_store.memories import Memory, ReEncoded
+from modules_store.policy import Oldest, Policy
 
 __all__ = [
+    "AsyncRedisAgentMemory",
     "Binding",
     "CodecMismatchError",
     "CodecNotFoundError",
@@ -41,7 +44,9 @@ __all__ = [
     "MemoryStoreError",
     "MissingModuleError",
     "NonFiniteStateError",
+    "Oldest",
     "OutOfMemoryError",
+    "Policy",
     "ReEncoded",
     "RedisAgentMemory",
     "ServerError",

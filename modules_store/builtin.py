@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modules_store import keys
-from modules_store.commands import Command
+from modules_store.commands import Command, command
 
 NAMES = frozenset({"float16"})
 
@@ -26,11 +26,13 @@ def publication(name: str) -> list[Command]:
     document = _document(name)
     entry = document["versions"][str(document["latest"])]
     models: list[Command] = [
-        ("AI.MODELSTORE", entry[part], "TORCH", "CPU", "TAG", f"{name}:v{entry['version']}", "BLOB", blob)
+        command(
+            "AI.MODELSTORE", entry[part], "TORCH", "CPU", "TAG", f"{name}:v{entry['version']}", "BLOB", blob
+        )
         for part in ("encoder", "decoder")
         for blob in [(_CODECS / name / f"{part}.pt").read_bytes()]
     ]
-    return [*models, ("JSON.SET", keys.codec(name), "$", json.dumps(document), "NX")]
+    return [*models, command("JSON.SET", keys.codec(name), "$", json.dumps(document), "NX")]
 
 
 def _document(name: str) -> dict[str, Any]:

@@ -33,6 +33,11 @@ def agent_memory_system(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:memory_system"
 
 
+def documents_of(agent_id: str) -> list[str]:
+    """The keys that scripts which write get: index, metadata and memory system of one agent."""
+    return [index(agent_id), agent_metadata(agent_id), agent_memory_system(agent_id)]
+
+
 def agent_of(memory_system: str) -> str:
     """Return the id of the agent whose `agent_memory_system` this is."""
     return memory_system.removeprefix("agent:{").removesuffix("}:memory_system")

@@ -5,7 +5,6 @@
 -- @include arguments
 -- @include codec
 -- @include layout_keys
--- @include trim
 local agents = {}
 
 local function price(features, stored_bytes)
@@ -30,25 +29,18 @@ local function identity(config)
   return string.format('{"name":%s,"version":%d}', cjson.encode(config.name), config.version)
 end
 
-local function document(agent, config, groups_text, threshold, count)
-  local text = '{"agent":%s,"codec":%s,"compression":%s,'
-    .. '"retention":{"policy":"%s","threshold":%.0f,"sample":%d,"fraction":%g},'
-    .. '"counters":{"stored":%d,"trimmed":0}}'
-  return text:format(cjson.encode(agent), identity(config), compression(config, groups_text),
-    trim.policy, threshold, trim.sample, trim.fraction, count)
+local function document(agent, config, groups_text, policy, count)
+  local text = '{"agent":%s,"codec":%s,"compression":%s,"policy":%s,"counters":{"stored":%d,"trimmed":0}}'
+  local prices = compression(config, groups_text)
+  return text:format(cjson.encode(agent), identity(config), prices, policy.text, count)
 end
 
--- The threshold that the agent's document states, or nil where the document lacks what a store counts on.
-local function stated_threshold(agent_key)
-  local paths = { '$.retention.threshold', '$.counters.stored', '$.counters.trimmed' }
-  local text = redis.call('JSON.GET', agent_key, unpack(paths))
-  local found = text and cjson.decode(text)
-  for _, path in ipairs(paths) do
-    if not found or type(found[path][1]) ~= 'number' then
-      return nil
-    end
-  end
-  return found[paths[1]][1]
+-- What the agent's document states, as text: {policy = …}, or nil where it lacks what a store counts on.
+local function stated(agent_key)
+  local text = redis.call('JSON.GET', agent_key, '$.policy', '$.counters.stored', '$.counters.trimmed')
+  local policies = text and text:match('"$%.policy":(%b[])')
+  local counts = text and text:match('"$%.counters%.stored":%[%d+%]') and text:match('"$%.counters%.trimmed":%[%d+%]')
+  return policies and counts and policies ~= '[]' and { policy = policies:sub(2, -2) } or nil
 end
 
 -- The text of memory_system: the configuration as clients send it, then what the server adds. It is as
@@ -134,31 +126,30 @@ local function add(updates, key, path, text)
   updates[#updates + 1] = { 'JSON.SET', key, path, text }
 end
 
--- The commands that make both documents true for memories that `config` makes, and the threshold that the
--- agent's document states, nil where that has to be written anew.
+-- The commands that make both documents true for memories that `config` makes, and what the agent's document
+-- states, nil where that has to be written anew.
 local function codec_updates(index, agent_key, codec_key, config, groups_text, switching)
   local updates = {}
   local codec_text = adopt(index, codec_key, config, switching)
-  local stated = stated_threshold(agent_key)
+  local found = stated(agent_key)
   if codec_text then
     add(updates, codec_key, '$', codec_text)
-    if stated then
+    if found then
       add(updates, agent_key, '$.codec', identity(config))
       add(updates, agent_key, '$.compression', compression(config, groups_text))
     end
   end
-  return updates, stated
+  return updates, found
 end
 
--- The commands that make both documents true for a store with this codec and threshold; nothing is written
--- here. `count` is how many memories the agent has, for a document that starts late.
-function agents.updates(index, agent_key, codec_key, config, groups_text, threshold, count)
-  local updates, stated = codec_updates(index, agent_key, codec_key, config, groups_text, false)
-  if not stated then
-    local text = document(layout.agent(index), config, groups_text, threshold, count)
-    add(updates, agent_key, '$', text)
-  elseif stated ~= threshold then
-    add(updates, agent_key, '$.retention.threshold', string.format('%.0f', threshold))
+-- The commands that make both documents true for a store with this codec and policy; nothing is written here.
+-- `count` is how many memories the agent has, for a document that starts late.
+function agents.updates(index, agent_key, codec_key, config, groups_text, policy, count)
+  local updates, found = codec_updates(index, agent_key, codec_key, config, groups_text, false)
+  if not found then
+    add(updates, agent_key, '$', document(layout.agent(index), config, groups_text, policy, count))
+  elseif found.policy ~= policy.text then
+    add(updates, agent_key, '$.policy', policy.text)
   end
   return updates
 end

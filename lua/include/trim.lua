@@ -1,17 +1,24 @@
--- The retention policy "oldest": past its threshold an agent loses a fraction of a sample of its oldest.
+-- Applies a policy's retention: which memories go once an agent has more than it may.
 -- @include layout_keys
-local trim = { policy = 'oldest', sample = 100, fraction = 0.2 }
+-- @include memories
+local trim = {}
 
--- How many of `count` memories the policy drops at once: enough that not every store has to trim.
-local function share(count)
-  return math.max(1, math.floor(trim.fraction * math.min(trim.sample, count)))
+-- How many of `count` memories the rule "oldest" drops at once: enough that not every store has to trim.
+local function share(rule, count)
+  return math.max(1, math.floor(rule.fraction * math.min(rule.sample, count)))
 end
 
--- Drops the oldest of `count` memories until at most `threshold` are left; returns how many are.
-function trim.down_to(threshold, index, count)
-  while count > threshold do
-    local ids = layout.oldest(index, share(count))
-    layout.drop(index, ids)
+-- How many memories a store may add to `count` before it has to trim: the one that passes the threshold too.
+function trim.room(policy, count)
+  return math.max(1, policy.retention.threshold + 1 - count)
+end
+
+-- Drops what the policy does not keep of an agent's `count` memories; returns how many are left.
+function trim.apply(policy, index, count)
+  local rule = policy.retention
+  while count > rule.threshold do
+    local ids = layout.oldest(index, share(rule, count))
+    memories.drop(index, ids)
     count = count - #ids
   end
   return count

@@ -29,6 +29,7 @@ def store(
     configuration=CONFIGURATION,
     groups=(),
     threshold=100_000,
+    policy=None,
     timestamps=None,
     metadata=(),
 ):
@@ -41,11 +42,17 @@ def store(
         keys.agent_memory_system(agent),
         _text(configuration),
         _text(groups),
-        threshold,
+        _text(policy or policy_of(threshold)),
         states if isinstance(states, bytes) else np.asarray(states, "<f4").tobytes(),
         "" if timestamps is None else _text(timestamps),
         *metadata,
     )
+
+
+def policy_of(threshold=100_000, **others) -> dict:
+    """Return a policy that keeps the newest memories, or one of other retention."""
+    retention = {"policy": "oldest", "threshold": threshold, "sample": 100, "fraction": 0.2}
+    return {"retention": retention, **others}
 
 
 def recall_memories(node: redis.Redis, timestamps, agent: str = "a"):

@@ -93,8 +93,8 @@ def test_at_maxmemory_nothing_is_written(node):
         ({"configuration": {**calls.CONFIGURATION, "input_dim": 9}}, "BADCODEC .*wrong number of features"),
         ({"groups": "nope"}, "BADARG feature groups is not a JSON"),
         ({"groups": [{"name": "x", "features": 0, "codes": 1}]}, "BADARG features is 0"),
-        ({"threshold": 0}, "BADARG compression_threshold is 0"),
-        ({"threshold": "many"}, "BADARG compression_threshold is many"),
+        ({"threshold": 0}, "BADARG policy retention threshold is 0"),
+        ({"threshold": "many"}, "BADARG policy retention threshold is many"),
         ({"timestamps": "7"}, "BADARG timestamps is not a JSON array"),
         ({"timestamps": [1, 2]}, "BADARG 3 states have 2 timestamps and 0 metadata"),
         ({"timestamps": [1, 2.5, 3]}, "BADARG timestamps is 2.5"),
@@ -139,7 +139,7 @@ def test_what_is_refused_leaves_nothing(node, arguments, match):
 )
 def test_what_the_built_in_codec_refuses(node, value, match):
     for command in builtin.publication("float16"):
-        node.execute_command(*command)
+        node.execute_command(*command.arguments)
     codec = {"name": "float16", "code_dtype": "HALF", "encoder": keys.encoder("float16", 1)}
     with refused(match):
         calls.store(node, [[0, 0, 0, 0, 0, value]], configuration={**calls.CONFIGURATION, **codec})

@@ -1,14 +1,16 @@
-"""A client of the run's server with the toy codec published."""
+"""Clients of the run's server with the toy codec published."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import redis
 
 from modules_store import RedisAgentMemory
 from tests.store import toy_codec
+from tests.store.clients import RunToTheEnd
 
 
 @pytest.fixture
@@ -18,8 +20,18 @@ def toy(redis_client: redis.Redis) -> redis.Redis:
     return redis_client
 
 
+@pytest.fixture(params=[RedisAgentMemory, RunToTheEnd], ids=["blocking", "asyncio"])
+def open_store(request: pytest.FixtureRequest, server) -> Iterator[Callable[..., RedisAgentMemory]]:
+    """`open_store(url=that of the run's server, **options)`: a client, blocking or not, closed at the end."""
+    with ExitStack() as stack:
+
+        def open_one(url=None, **options):
+            return stack.enter_context(request.param(server.url if url is None else url, **options))
+
+        yield open_one
+
+
 @pytest.fixture
-def store(server, toy: redis.Redis) -> Iterator[RedisAgentMemory]:
-    """A store on that server, as users make one."""
-    with RedisAgentMemory(server.url, codec="toy") as memory:
-        yield memory
+def store(open_store, toy: redis.Redis) -> RedisAgentMemory:
+    """A store with the toy codec, as users make one."""
+    return open_store(codec="toy")

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import modules_store
-from modules_store import RedisAgentMemory, builtin, flows, keys
+from modules_store import RedisAgentMemory, builtin, keys
+from modules_store.flows.systems import MemorySystems
 from tests.store import toy_codec
 
 PUBLISHED = {keys.codec("float16"), keys.encoder("float16", 1), keys.decoder("float16", 1)}
@@ -120,14 +121,14 @@ def test_clients_that_publish_at_once_agree(server, redis_client):
 
 
 def test_publications_in_step_make_one_codec(redis_client):
-    refreshes = [flows.CodecSource("float16", None).refresh() for _ in range(2)]
+    refreshes = [MemorySystems("float16", None, None).refresh() for _ in range(2)]
     commands = [next(refresh) for refresh in refreshes]
     codecs, sent = [], []
     while len(codecs) < 2:
         for i, refresh in enumerate(refreshes):
-            sent.append(commands[i][0])
+            sent.append(commands[i].arguments[0])
             try:
-                commands[i] = refresh.send(redis_client.execute_command(*commands[i]))
+                commands[i] = refresh.send(redis_client.execute_command(*commands[i].arguments))
             except StopIteration as end:
                 codecs.append(end.value)
     steps = ["JSON.GET", "AI.MODELSTORE", "AI.MODELSTORE", "JSON.SET", "JSON.GET"]
@@ -143,7 +144,7 @@ def test_what_is_published_already_is_left_as_it_is(server, redis_client):
         with pytest.raises(modules_store.StateShapeError, match="'float16' takes states of 6 features"):
             store.store_agent_memory("b", [1.0, 2.0])
     for command in builtin.publication("float16")[-1:]:  # of a client that found nothing, a moment too late
-        assert redis_client.execute_command(*command) is None
+        assert redis_client.execute_command(*command.arguments) is None
     assert redis_client.execute_command("JSON.GET", keys.codec("float16")) == before
 
 

@@ -84,7 +84,7 @@ def test_the_agents_metadata_is_true_after_every_store(server, toy):
             },
             "total": {"raw_bytes": 24, "stored_bytes": 9, "rate": 0.375},
         },
-        "retention": {"policy": "oldest", "threshold": 30, "sample": 100, "fraction": 0.2},
+        "policy": {"retention": {"policy": "oldest", "threshold": 30, "sample": 100, "fraction": 0.2}},
         "counters": {"stored": 50, "trimmed": 50 - kept},
     }
     assert list(document["compression"]["groups"]) == ["near", "far"]
@@ -102,7 +102,7 @@ def test_the_agents_metadata_follows_threshold_and_version_and_keeps_its_counter
     with RedisAgentMemory(server.url, codec="toy", compression_threshold=50) as other:
         other.store_agent_memory("a", toy_codec.states(1)[0])
     document = _json(toy, keys.agent_metadata("a"))
-    assert document["retention"]["threshold"] == 50
+    assert document["policy"]["retention"]["threshold"] == 50
     assert document["codec"] == {"name": "toy", "version": 2}
     assert document["counters"] == {"stored": 6, "trimmed": 0}
 

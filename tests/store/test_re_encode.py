@@ -12,7 +12,9 @@ import pytest
 import redis
 
 import modules_store
-from modules_store import RedisAgentMemory, ReEncoded, flows, keys
+from modules_store import RedisAgentMemory, ReEncoded, keys
+from modules_store.flows import encoding
+from modules_store.flows.systems import MemorySystems
 from tests.store import toy_codec
 
 ROWS = toy_codec.states(50)
@@ -55,7 +57,7 @@ def drive(client: redis.Redis, flow, commands: int) -> ReEncoded | None:
     try:
         for _ in range(commands):
             try:
-                reply = client.execute_command(*command)
+                reply = client.execute_command(*command.arguments)
             except redis.exceptions.NoScriptError as error:
                 command = flow.throw(error)
             else:
@@ -72,7 +74,7 @@ sent again; the first step, which has to be loaded."""
 
 
 def re_encoding(step: int, agent: str = "a"):
-    return flows.re_encode(flows.CodecSource("other", None), agent, None, None, step=step)
+    return encoding.re_encode(MemorySystems("other", None, None), agent, None, None, step=step)
 
 
 def test_memories_of_both_codecs_are_recalled_together_then_moved(store, newer, other):

@@ -1,0 +1,122 @@
+"""Checks and encodes the arguments of operations.
+
+Each refusal is an InvalidInputError that names the argument.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from modules_store import errors
+
+MAX_TIMESTAMP = 2**53 - 1
+"""The largest timestamp: sorted sets and Lua hold integers exactly up to here."""
+
+MAX_BATCH = 16384
+"""The most memories that one script call works on."""
+
+
+def agent_id(value: str, argument: str = "agent_id") -> str:
+    """Return `value` if it is text of 1 to 256 UTF-8 bytes without braces or control characters.
+
+    A pattern for ids is such a text, too. `argument` is what errors call it.
+    """
+    if not isinstance(value, str):
+        raise errors.InvalidAgentIdError(f"{argument} is of type {type(value).__name__}, not text")
+    try:
+        size_bytes = len(value.encode())
+    except UnicodeEncodeError as problem:
+        raise errors.InvalidAgentIdError(f"{argument} {value!r} is not valid Unicode") from problem
+    if not 1 <= size_bytes <= 256:
+        raise errors.InvalidAgentIdError(f"{argument} has {size_bytes} bytes, not 1 to 256")
+    illegal = next((c for c in value if c in "{}" or ord(c) < 32 or 127 <= ord(c) < 160), None)
+    if illegal is not None:
+        raise errors.InvalidAgentIdError(
+            f"{argument} {value!r} holds {illegal!r}; braces and control characters are illegal"
+        )
+    return value
+
+
+def codec_name(value: str, argument: str) -> str:
+    """Return `value` if it is text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise errors.InvalidInputError(f"{argument} is {value!r}, not the name of a codec")
+    return value
+
+
+def integer(value: int, argument: str, low: int = 1, high: int | None = None) -> int:
+    """Return `value` if it is an integer from `low` to `high`, or from `low` on where that is None."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high and value > high):
+        bounds = f"from {low}" if high is None else f"from {low} to {high}"
+        raise errors.InvalidInputError(f"{argument} is {value!r}, not an integer {bounds}")
+    return value
+
+
+def timestamp(value: Any, argument: str) -> int:
+    """Return `value` as an int if it is an integer, NumPy's included, from 0 to MAX_TIMESTAMP."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if isinstance(value, bool) or not 0 <= number <= MAX_TIMESTAMP:
+        raise errors.InvalidTimestampError(f"{argument} is {value!r}, not an integer from 0 to 2**53 - 1")
+    return number
+
+
+def timestamps(values: Iterable[Any]) -> list[int]:
+    """Return the timestamps of a batch as ints, of which none repeats."""
+    checked = [timestamp(value, f"timestamps[{i}]") for i, value in enumerate(values)]
+    if len(set(checked)) < len(checked):
+        repeated = next(t for t, times in Counter(checked).items() if times > 1)
+        raise errors.InvalidTimestampError(f"timestamps gives {repeated} more than once")
+    return checked
+
+
+def metadata(value: Mapping[str, Any] | None, argument: str) -> bytes:
+    """Return `value` as JSON, empty for None.
+
+    Besides what the module json takes, values may be whatever has `tolist()`, as NumPy's scalars and
+    arrays do. NaN and infinity are refused. RedisJSON keeps integers beyond 64 bits as floats.
+    """
+    if value is None:
+        return b""
+    if not isinstance(value, Mapping):
+        raise errors.InvalidMetadataError(f"{argument} is of type {type(value).__name__}, not a mapping")
+    for key in value:
+        if not isinstance(key, str):
+            raise errors.InvalidMetadataError(f"{argument} has the key {key!r}, which is not text")
+    try:
+        return _to_json(dict(value))
+    except (TypeError, ValueError, RecursionError):
+        for key, entry in value.items():
+            try:
+                _to_json({key: entry})
+            except (TypeError, ValueError, RecursionError) as problem:
+                raise errors.InvalidMetadataError(f"{argument}[{key!r}]: {problem}") from problem
+        raise
+
+
+def all_metadata(values: Iterable[Mapping[str, Any] | None]) -> list[bytes]:
+    """Return the metadata of a batch as JSON: one mapping or None for each state."""
+    if isinstance(values, Mapping | str):
+        raise errors.InvalidMetadataError(
+            "metadata of a batch is a sequence with one mapping or None for each state, not a single one"
+        )
+    return [metadata(value, f"metadata[{i}]") for i, value in enumerate(values)]
+
+
+def _to_json(metadata: Mapping[str, Any]) -> bytes:
+    text = json.dumps(
+        metadata, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_to_builtin
+    )
+    return text.encode()
+
+
+def _to_builtin(value: Any) -> Any:
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"a value of type {type(value).__name__} cannot be expressed in JSON")
+    return value.tolist()

@@ -1,0 +1,27 @@
+"""What each operation does: generators that yield commands, are sent the replies and return a result.
+
+They check their arguments, build commands and parse replies, but do no I/O, so that any client, blocking or
+not, can drive them. A driver sends the reply of each command, or throws the error that redis-py raised for
+it. One file a subject, as in `operations/`, whose methods are these flows, driven.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+from redis.exceptions import NoScriptError
+
+from modules_store.commands import Command, ScriptCall
+
+T = TypeVar("T")
+Flow = Generator[Command, Any, T]
+
+
+def run(call: ScriptCall) -> Flow[Any]:
+    """Run a script; a server that does not know it yet is told it once."""
+    with contextlib.suppress(NoScriptError):
+        return (yield call.run())
+    yield call.load()
+    return (yield call.run())

@@ -1,0 +1,87 @@
+"""Stores states of one agent, one or a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modules_store import checks, codec, errors, keys
+from modules_store.codec import Codec
+from modules_store.commands import ScriptCall, script
+from modules_store.flows import Flow, run
+from modules_store.flows.systems import MemorySystems
+from modules_store.policy import Policy
+
+
+def store_memory(
+    systems: MemorySystems,
+    agent_id: str,
+    agent_state: Any,
+    metadata: Mapping[str, Any] | None,
+    timestamp: int | None,
+) -> Flow[int]:
+    """Store one state; return its timestamp."""
+    checks.agent_id(agent_id)
+    timestamps = None if timestamp is None else [checks.timestamp(timestamp, "timestamp")]
+    documents = [] if metadata is None else [checks.metadata(metadata, "metadata")]
+    used_codec = yield from systems.codec(agent_id)
+    policy = yield from systems.policy(agent_id)
+    row = codec.to_row(agent_state, used_codec, "agent_state")
+    call = _store_call(agent_id, used_codec, policy, rows=row, timestamps=timestamps, metadata=documents)
+    return int((yield from run(call)))
+
+
+def store_memories(
+    systems: MemorySystems,
+    agent_id: str,
+    agent_states: Any,
+    metadata: Sequence[Mapping[str, Any] | None] | None,
+    timestamps: Sequence[int] | None,
+) -> Flow[list[int]]:
+    """Store a batch of states; return their timestamps."""
+    checks.agent_id(agent_id)
+    given = None if timestamps is None else checks.timestamps(timestamps)
+    documents = [] if metadata is None else checks.all_metadata(metadata)
+    used_codec = yield from systems.codec(agent_id)
+    policy = yield from systems.policy(agent_id)
+    rows = codec.to_rows(agent_states, used_codec, "agent_states")
+    if given is not None and len(given) != len(rows):
+        raise errors.InvalidTimestampError(f"timestamps has {len(given)} entries for {len(rows)} states")
+    if metadata is not None and len(documents) != len(rows):
+        raise errors.InvalidMetadataError(f"metadata has {len(documents)} entries for {len(rows)} states")
+    if not len(rows):
+        return []
+    call = _store_call(agent_id, used_codec, policy, rows=rows, timestamps=given, metadata=documents)
+    first = int((yield from run(call)))
+    return given if given is not None else list(range(first, first + len(rows)))
+
+
+def _store_call(
+    agent_id: str,
+    used_codec: Codec,
+    policy: Policy,
+    *,
+    rows: npt.NDArray[np.float32],
+    timestamps: Sequence[int] | None,
+    metadata: Iterable[bytes],
+) -> ScriptCall:
+    """Return the call that stores B states; its reply is the first timestamp.
+
+    `rows` is float32[B, D]; `timestamps` has B entries, or is None for the server to give them; `metadata`
+    has B entries of `checks.metadata`, or none.
+    """
+    used_codec = codec.of_length(used_codec, rows.shape[1])
+    return script(
+        "store_memories",
+        keys.documents_of(agent_id),
+        used_codec.configuration,
+        used_codec.feature_groups,
+        policy.to_json(),
+        rows.tobytes(),
+        "" if timestamps is None else json.dumps(timestamps),
+        *metadata,
+    )
