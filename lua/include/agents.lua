@@ -39,8 +39,11 @@ end
 local function stated(agent_key)
   local text = redis.call('JSON.GET', agent_key, '$.policy', '$.counters.stored', '$.counters.trimmed')
   local policies = text and text:match('"$%.policy":(%b[])')
-  local counts = text and text:match('"$%.counters%.stored":%[%d+%]') and text:match('"$%.counters%.trimmed":%[%d+%]')
-  return policies and counts and policies ~= '[]' and { policy = policies:sub(2, -2) } or nil
+  if not policies or policies == '[]' or not text:find('"$%.counters%.stored":%[%d+%]')
+    or not text:find('"$%.counters%.trimmed":%[%d+%]') then
+    return nil
+  end
+  return { policy = policies:sub(2, -2) }
 end
 
 -- The text of memory_system: the configuration as clients send it, then what the server adds. It is as
