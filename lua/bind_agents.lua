@@ -1,14 +1,16 @@
 #!lua
---[[ Binds agents to a codec, in the place of a binding for the same text, or unbinds them. Clients read the
-     bindings and pick; the agent's memories are not touched.
+--[[ Binds agents to a codec, a policy or both, in the place of a binding for the same text, or unbinds them.
+     Clients read the bindings and pick; the agent's memories are not touched.
      KEYS[1] memory_systems.
-     ARGV[1] the agents: an id, or a pattern. ARGV[2] name of a codec; empty text unbinds.
-     ARGV[3] its version; empty text for the latest.
+     ARGV[1] the agents: an id, or a pattern. ARGV[2] name of a codec, or empty text. ARGV[3] its version;
+     empty text for the latest. ARGV[4] policy, as for store_memories.lua, or empty text. Without codec and
+     policy the agents are unbound.
      Returns 1 where there was a binding for the same text, otherwise 0.
      Errors MEMERR BADARG WRONGTYPE.
      Cost O(number of bindings). ]]
 -- @include errors
 -- @include arguments
+-- @include policy
 
 local LARGEST_COUNT = 1024 -- bindings: each client has all of them
 
@@ -33,20 +35,22 @@ local function position_of(agents, bindings)
   end
 end
 
-local function binding_text(agents, name, version)
+local function binding_text(agents, name, version, kept)
   if version ~= '' then
     version = string.format('%d', arguments.integer(version, 'version', 1, 65535))
   else
     version = 'null'
   end
-  local text = '{"agents":%s,"codec":%s,"version":%s}'
-  return text:format(cjson.encode(agents), cjson.encode(name), version)
+  local policy_text = kept ~= '' and ',"policy":' .. policy.parse(kept).text or ''
+  local text = '{"agents":%s,"codec":%s,"version":%s%s}'
+  return text:format(cjson.encode(agents), name ~= '' and cjson.encode(name) or 'null', version, policy_text)
 end
 
 return errors.guard(function()
   local key, agents, name = KEYS[1], ARGV[1], ARGV[2]
   arguments.key_type(key, 'ReJSON-RL')
-  local text = name ~= '' and binding_text(agents, name, ARGV[3])
+  local kept = ARGV[4] or ''
+  local text = (name ~= '' or kept ~= '') and binding_text(agents, name, ARGV[3], kept)
   local bindings, exists = read_bindings(key)
   local position = position_of(agents, bindings)
   local path = position and string.format('$.bindings[%d]', position - 1)

@@ -4,19 +4,21 @@
      KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
      ARGV[1] codec configuration, JSON object: name, version, input_dim, codes, code_dtype, encoder, decoder.
      ARGV[2] feature groups, a JSON array of objects: name, features, codes. ARGV[3] policy, a JSON
-     object: retention.
+     object: retention, and ttl_ms where memories expire.
      ARGV[4] states FLOAT[B, input_dim], little endian, row after row.
      ARGV[5] timestamps, a JSON array of B integers; empty text lets the server give them.
      ARGV[6…] metadata: none at all, or B of them, each a JSON object or empty text.
      Returns the first timestamp; those that the server gives count up from it by one.
      Errors MEMERR BADARG BADSTATE BADRANGE BADSHAPE BADMETA EXISTS NOCODEC OTHERCODEC WRONGTYPE BADCODEC.
-     Cost O(B log N) and one run of the encoder. ]]
+     Cost O(B log N) and one run of the encoder. Up to B + 1,000 memories are dropped, and as many entered in
+     a companion that lacks them. ]]
 -- @include errors
 -- @include arguments
 -- @include timestamps
 -- @include codec
 -- @include layout_keys
 -- @include policy
+-- @include companions
 -- @include memories
 -- @include trim
 -- @include agents
@@ -49,18 +51,24 @@ return errors.guard(function()
     errors.refuse('BADARG', text:format(batch, #ids, #metadata))
   end
 
+  companions.must_fit(kept.retention, index)
+  local numbers = companions.numbers(kept.retention, values, metadata, batch)
+  local expiry = kept.ttl_ms and string.format('%.0f', timestamps.now() + kept.ttl_ms)
+
   layout.describe(index, ids, metadata)
   for _, update in ipairs(updates) do
     redis.call(unpack(update))
   end
-  local stored, trimmed = 0, 0
+  local coming = ARGV[5] ~= '' and numbers or nil
+  local task = trim.task(kept, index, agent_key, count, batch + trim.spare, coming)
+  local stored = 0
   while stored < batch do
     -- As many as fit and the one that is too many: a batch ends as single stores of it would.
-    local some = math.min(batch - stored, trim.room(kept, count))
-    memories.add(index, ids, values, stored + 1, stored + some)
-    local left = trim.apply(kept, index, count + some)
-    stored, trimmed, count = stored + some, trimmed + count + some - left, left
+    local some = math.min(batch - stored, trim.room(task))
+    memories.add(index, ids, values, stored + 1, stored + some, kept, numbers, expiry)
+    trim.after_adding(task, some)
+    stored = stored + some
   end
-  agents.add_to_counters(agent_key, stored, trimmed)
+  agents.add_to_counters(agent_key, stored, task.dropped)
   return tonumber(ids[1])
 end)

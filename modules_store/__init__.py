@@ -25,20 +25,26 @@ from modules_store.errors import (
     TimestampExistsError,
     UnsupportedServerError,
 )
-from modules_store.memories import Memory, ReEncoded
-from modules_store.policy import Oldest, Policy
+from modules_store.memories import Memory, ReEncoded, Trimmed
+from modules_store.policy import Policy
+from modules_store.retention import ByteBudget, Importance, KeepAll, MaxAge, MaxCount, Oldest, Thinning
 
 __all__ = [
     "AsyncRedisAgentMemory",
     "Binding",
+    "ByteBudget",
     "CodecMismatchError",
     "CodecNotFoundError",
     "ConnectionLostError",
     "CorruptMemoryError",
+    "Importance",
     "InvalidAgentIdError",
     "InvalidInputError",
     "InvalidMetadataError",
     "InvalidTimestampError",
+    "KeepAll",
+    "MaxAge",
+    "MaxCount",
     "Memory",
     "MemoryNotFoundError",
     "MemoryStoreError",
@@ -54,6 +60,8 @@ __all__ = [
     "StateRangeError",
     "StateShapeError",
     "StateTypeError",
+    "Thinning",
     "TimestampExistsError",
+    "Trimmed",
     "UnsupportedServerError",
 ]

@@ -13,12 +13,14 @@ from redis.retry import Retry
 from modules_store import checks, errors, flows
 from modules_store.flows.systems import MemorySystems
 from modules_store.operations.encoding import Encoding
+from modules_store.operations.keeping import Keeping
 from modules_store.operations.recalling import Recalling
 from modules_store.operations.storing import Storing
-from modules_store.policy import Oldest, Policy
+from modules_store.policy import Policy
+from modules_store.retention import Oldest
 
 
-class RedisAgentMemory(Storing, Recalling, Encoding):
+class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
     States go to the server and come back as they are; the codec runs there, inside the same script that
@@ -56,7 +58,8 @@ class RedisAgentMemory(Storing, Recalling, Encoding):
         two bytes a feature. Recalls find the codec by the memories.
         `policy` says which memories are kept; `compression_threshold` is short for
         `Policy(retention=Oldest(compression_threshold))`: past so many memories an agent loses the oldest
-        fifth of its hundred oldest. Without either the threshold is 1000.
+        fifth of its hundred oldest. Without either an agent has the policy that it is bound to, and where
+        it is not, a threshold of 1000.
         Raises InvalidInputError.
         """
         self._redis = connect(redis_url)
@@ -107,7 +110,7 @@ def memory_systems(
         checks.integer(codec_version, "codec_version")
     if compression_threshold is not None:
         if policy is not None:
-            raise errors.InvalidInputError("compression_threshold and policy are given; the policy says both")
+            raise errors.InvalidInputError("compression_threshold is given beside policy, which says it")
         checks.integer(compression_threshold, "compression_threshold")
         policy = Policy(retention=Oldest(compression_threshold))
     if policy is not None and not isinstance(policy, Policy):

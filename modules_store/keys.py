@@ -33,6 +33,16 @@ def agent_memory_system(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:memory_system"
 
 
+def importance(agent_id: str) -> str:
+    """Sorted set of the numbers by which memories are kept; exists only with the retention Importance."""
+    return f"agent:{{{agent_id}}}:importance"
+
+
+def sizes(agent_id: str) -> str:
+    """Hash of the memories' sizes in bytes and their total; exists only with the retention ByteBudget."""
+    return f"agent:{{{agent_id}}}:sizes"
+
+
 def documents_of(agent_id: str) -> list[str]:
     """The keys that scripts which write get: index, metadata and memory system of one agent."""
     return [index(agent_id), agent_metadata(agent_id), agent_memory_system(agent_id)]
@@ -44,7 +54,7 @@ def agent_of(memory_system: str) -> str:
 
 
 def bindings() -> str:
-    """RedisJSON: which codec an agent, or a kind of agent, stores with."""
+    """RedisJSON: which codec and policy an agent, or a kind of agent, has."""
     return "memory_systems"
 
 

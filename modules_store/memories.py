@@ -22,6 +22,16 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Trimmed:
+    """What a call of `trim_agent` has done."""
+
+    dropped: int
+    """Memories that were dropped."""
+    left: int
+    """Memories that still have to go, or to be looked at to know; 0 when nothing is left to do."""
+
+
+@dataclass(frozen=True)
 class ReEncoded:
     """What re-encoding an agent's memories has done so far."""
 

@@ -4,38 +4,50 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from modules_store import checks
-
-
-@dataclass(frozen=True)
-class Oldest:
-    """Past `threshold` memories an agent loses the oldest fifth of its hundred oldest."""
-
-    threshold: int = 1000
-    """Memories that an agent may have, from 1."""
-
-    def __post_init__(self) -> None:
-        checks.integer(self.threshold, "threshold", 1, checks.MAX_TIMESTAMP)
-
-    def to_json(self) -> dict[str, str | int | float]:
-        """Return what the scripts read."""
-        return {"policy": "oldest", "threshold": self.threshold, "sample": 100, "fraction": 0.2}
+from modules_store import checks, errors, retention
+from modules_store.retention import Oldest, Retention
 
 
 @dataclass(frozen=True)
 class Policy:
     """What is kept of an agent's memories."""
 
-    retention: Oldest = field(default_factory=Oldest)
+    retention: Retention = field(default_factory=Oldest)
     """Which memories go, and when."""
+    ttl_ms: int | None = None
+    """Milliseconds after which a memory expires that is stored with this policy; None for never."""
+
+    def __post_init__(self) -> None:
+        if not retention.is_retention(self.retention):
+            raise errors.InvalidInputError(
+                f"retention is of type {type(self.retention).__name__}, not a rule such as Oldest or MaxCount"
+            )
+        if self.ttl_ms is not None:
+            checks.integer(self.ttl_ms, "ttl_ms", 1, checks.MAX_TIMESTAMP)
 
     def to_json(self) -> str:
         """Return the policy as the scripts read it and RedisJSON prints it, so that texts can be compared."""
         return _text(self)
 
+    @classmethod
+    def from_json(cls, document: Any) -> Policy:
+        """Return the policy whose JSON, decoded, is `document`; ServerError where it says what is unknown."""
+        if not isinstance(document, Mapping) or "retention" not in document:
+            raise errors.ServerError(f"policy {document!r} has no retention")
+        others = {key: value for key, value in document.items() if key != "retention"}
+        try:
+            return cls(retention.from_json(document["retention"]), **others)
+        except (TypeError, errors.InvalidInputError) as problem:
+            raise errors.ServerError(f"policy {document!r}: {problem}") from problem
+
 
 @functools.lru_cache(maxsize=256)
 def _text(policy: Policy) -> str:
-    return json.dumps({"retention": policy.retention.to_json()}, separators=(",", ":"))
+    document: dict[str, Any] = {"retention": retention.to_json(policy.retention)}
+    if policy.ttl_ms is not None:
+        document["ttl_ms"] = policy.ttl_ms
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)

@@ -5,6 +5,7 @@
 -- @include arguments
 -- @include codec
 -- @include layout_keys
+-- @include companions
 local agents = {}
 
 local function price(features, stored_bytes)
@@ -145,14 +146,27 @@ local function codec_updates(index, agent_key, codec_key, config, groups_text, s
   return updates, found
 end
 
+-- Adds the commands that end what another retention began: the companions, and how far it came. They stay
+-- where the policy that the document states, as text, differs in its figures alone.
+local function begin_retention(updates, index, agent_key, rule, stated_policy)
+  local ok, before = pcall(cjson.decode, stated_policy)
+  before = ok and type(before) == 'table' and before.retention
+  if type(before) ~= 'table' or before.policy ~= rule.policy or before.field ~= rule.field then
+    updates[#updates + 1] = { 'UNLINK', unpack(companions.keys(index)) }
+    updates[#updates + 1] = { 'JSON.DEL', agent_key, '$.cursor' }
+  end
+end
+
 -- The commands that make both documents true for a store with this codec and policy; nothing is written here.
 -- `count` is how many memories the agent has, for a document that starts late.
 function agents.updates(index, agent_key, codec_key, config, groups_text, policy, count)
   local updates, found = codec_updates(index, agent_key, codec_key, config, groups_text, false)
   if not found then
     add(updates, agent_key, '$', document(layout.agent(index), config, groups_text, policy, count))
+    begin_retention(updates, index, agent_key, policy.retention, '')
   elseif found.policy ~= policy.text then
     add(updates, agent_key, '$.policy', policy.text)
+    begin_retention(updates, index, agent_key, policy.retention, found.policy)
   end
   return updates
 end
@@ -184,9 +198,35 @@ function agents.note_re_encoded(codec_key, own, cursor)
 end
 
 function agents.add_to_counters(agent_key, stored, trimmed)
-  redis.call('JSON.NUMINCRBY', agent_key, '$.counters.stored', stored)
+  if stored > 0 then
+    redis.call('JSON.NUMINCRBY', agent_key, '$.counters.stored', stored)
+  end
   if trimmed > 0 then
     redis.call('JSON.NUMINCRBY', agent_key, '$.counters.trimmed', trimmed)
+  end
+end
+
+-- The policy that the agent's document states, as text, or nil.
+function agents.policy(agent_key)
+  local found = stated(agent_key)
+  return found and found.policy
+end
+
+-- How many memories were stored since the agent began.
+function agents.stored(agent_key)
+  return tonumber(redis.call('JSON.GET', agent_key, '$.counters.stored'):match('%d+'))
+end
+
+-- How far the retention came that looks at some memories at a time; nil at the beginning.
+function agents.cursor(agent_key)
+  return redis.call('JSON.GET', agent_key, '$.cursor'):match('"(%-?%d+)"')
+end
+
+function agents.set_cursor(agent_key, cursor)
+  if cursor then
+    redis.call('JSON.SET', agent_key, '$.cursor', '"' .. cursor .. '"')
+  else
+    redis.call('JSON.DEL', agent_key, '$.cursor')
   end
 end
 

@@ -50,6 +50,16 @@ function layout.following(index, id, limit)
   return redis.call('ZRANGE', index, from, '+inf', 'BYSCORE', 'LIMIT', 0, limit)
 end
 
+-- `limit` ids before `id`, oldest first.
+function layout.preceding(index, id, limit)
+  return redis.call('ZRANGE', index, '-inf', '(' .. id, 'BYSCORE', 'LIMIT', 0, limit)
+end
+
+-- How many ids there are before `id`.
+function layout.count_preceding(index, id)
+  return redis.call('ZCOUNT', index, '-inf', '(' .. id)
+end
+
 -- The first of ids[from … to] that the index has or whose keys exist, or nil.
 local function first_taken(index, ids, from, to)
   for i, score in ipairs(redis.call('ZMSCORE', index, unpack(ids, from, to))) do
@@ -117,8 +127,17 @@ function layout.describe(index, ids, metadata)
   end)
 end
 
--- Writes and indexes the memories first … last.
-function layout.put(index, ids, values, first, last)
+-- Makes the memories ids[from … to] expire, their metadata with them, at a time in milliseconds.
+local function expire(index, ids, from, to, expiry)
+  local prefix = key_prefix(index)
+  for i = from, to do
+    redis.call('PEXPIREAT', prefix .. ids[i], expiry)
+    redis.call('PEXPIREAT', prefix .. ids[i] .. ':meta', expiry)
+  end
+end
+
+-- Writes and indexes the memories first … last; value and metadata go at `expiry`, where that is given.
+function layout.put(index, ids, values, first, last, expiry)
   local prefix = key_prefix(index)
   chunked(first, last, function(from, to)
     local entries, scores = {}, {}
@@ -129,6 +148,9 @@ function layout.put(index, ids, values, first, last)
     end
     redis.call('MSET', unpack(entries))
     redis.call('ZADD', index, unpack(scores))
+    if expiry then
+      expire(index, ids, from, to, expiry)
+    end
   end)
 end
 
@@ -141,6 +163,17 @@ function layout.get(index, ids)
     end
   end)
   return values
+end
+
+-- Those of ids whose value is gone: it has expired, or Redis has evicted it.
+function layout.without_value(index, ids)
+  local prefix, gone = key_prefix(index), {}
+  for _, id in ipairs(ids) do
+    if redis.call('EXISTS', prefix .. id) == 0 then
+      gone[#gone + 1] = id
+    end
+  end
+  return gone
 end
 
 -- Puts other values in the place of those that ids have; how long each is kept stays as it was.
@@ -164,13 +197,15 @@ function layout.metadata(index, ids)
   return texts
 end
 
--- Removes memories: value, metadata and index entry together.
+-- Removes memories: value, metadata and index entry together; returns how many the index had.
 function layout.drop(index, ids)
+  local indexed = 0
   chunked(1, #ids, function(from, to)
-    redis.call('ZREM', index, unpack(ids, from, to))
+    indexed = indexed + redis.call('ZREM', index, unpack(ids, from, to))
     redis.call('UNLINK', unpack(keys_of(index, ids, from, to, '')))
     redis.call('UNLINK', unpack(keys_of(index, ids, from, to, ':meta')))
   end)
+  return indexed
 end
 
 return layout

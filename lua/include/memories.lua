@@ -1,15 +1,21 @@
 -- Adds and drops memories with all that goes with them, so that nothing of one is left without the rest.
 -- @include layout_keys
+-- @include companions
 local memories = {}
 
--- Adds the memories first … last of new ids; their documents are there already (layout.describe).
-function memories.add(index, ids, values, first, last)
-  layout.put(index, ids, values, first, last)
+-- Adds the memories first … last of new ids; their documents are there already (layout.describe). `numbers`
+-- are those of companions.numbers for the policy, `expiry` the time in milliseconds when they go, or nil.
+function memories.add(index, ids, values, first, last, kept, numbers, expiry)
+  layout.put(index, ids, values, first, last, expiry)
+  if numbers then
+    companions.enter(kept.retention, index, ids, numbers, first, last)
+  end
 end
 
--- Drops memories: value, metadata and index entry together.
+-- Drops memories: value, metadata, index entry and companions together; returns how many the index had.
 function memories.drop(index, ids)
-  layout.drop(index, ids)
+  companions.drop(index, ids)
+  return layout.drop(index, ids)
 end
 
 return memories

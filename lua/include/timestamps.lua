@@ -23,10 +23,15 @@ function timestamps.parse(text, name)
   return ids
 end
 
+-- The server's time in milliseconds.
+function timestamps.now()
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
 -- `count` ids in a row for new memories: from this millisecond on, but after `newest`, the newest id or nil.
 function timestamps.following(newest, count)
-  local now = redis.call('TIME')
-  local first = now[1] * 1000 + math.floor(now[2] / 1000)
+  local first = timestamps.now()
   if newest then
     first = math.max(first, newest + 1)
   end

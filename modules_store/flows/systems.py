@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from modules_store import bindings, builtin, checks, codec, keys
+from modules_store import bindings, builtin, checks, codec, errors, keys
 from modules_store.bindings import Binding
 from modules_store.codec import Codec
 from modules_store.commands import command, script
@@ -18,11 +18,11 @@ class MemorySystems:
     def __init__(self, name: str | None, version: int | None, policy: Policy | None) -> None:
         """Take the codec's name and its version, None for the latest at the time of fetching, and the policy.
 
-        Where `name` is None, an agent's binding says both; an agent without one has the default codec.
+        Where `name` or the policy is None, an agent's bindings say it; an agent without has the defaults.
         """
         self._name = name
         self._version = version
-        self._policy = policy or Policy()
+        self._policy = policy
         self._bindings: list[Binding] | None = None
         self._codecs: dict[tuple[str, int | None], Codec] = {}
 
@@ -32,19 +32,26 @@ class MemorySystems:
         return self._codecs.get((name, version)) or (yield from self.fetch(name, version))
 
     def policy(self, agent_id: str) -> Flow[Policy]:
-        """Return the policy of an agent."""
-        return self._policy
-        yield
+        """Return the policy that the client, or else a binding, says for an agent, or the default."""
+        if self._policy is not None:
+            return self._policy
+        known = yield from self._get_bindings()
+        binding = bindings.resolve((one for one in known if one.policy), agent_id)
+        return (binding and binding.policy) or Policy()
 
     def choose(self, agent_id: str) -> Flow[tuple[str, int | None] | None]:
         """Return name and version that the client, or else a binding, says for an agent; None if neither."""
         if self._name is not None:
             return self._name, self._version
-        known = self._bindings
-        if known is None:
-            known = self._bindings = yield from get_bindings()
-        binding = bindings.resolve(known, agent_id)
-        return None if binding is None else (binding.codec, binding.version)
+        known = yield from self._get_bindings()
+        binding = bindings.resolve((one for one in known if one.codec), agent_id)
+        return (binding.codec, binding.version) if binding and binding.codec else None
+
+    def _get_bindings(self) -> Flow[list[Binding]]:
+        """Return the bindings, fetching them where that was not done yet."""
+        if self._bindings is None:
+            self._bindings = yield from get_bindings()
+        return self._bindings
 
     def fetch(self, name: str, version: int | None) -> Flow[Codec]:
         """Fetch a codec's document and return the codec; CodecNotFoundError where it is not published.
@@ -60,9 +67,14 @@ class MemorySystems:
         return fetched
 
     def refresh(self) -> Flow[None]:
-        """Fetch again the client's own codec, or the bindings, and forget the rest; errors are of `fetch`."""
+        """Fetch again the client's own codec and the bindings, and forget the rest; errors are of `fetch`.
+
+        Bindings are left out where the client says all that they could.
+        """
+        if self._name is None or self._policy is None:
+            self._bindings = yield from get_bindings()
         if self._name is None:
-            self._bindings, self._codecs = (yield from get_bindings()), {}
+            self._codecs = {}
         else:
             own = yield from self.fetch(self._name, self._version)
             self._codecs = {(self._name, self._version): own}
@@ -72,21 +84,32 @@ class MemorySystems:
         self._bindings = None
 
 
-def bind(systems: MemorySystems, agents: str, name: str, version: int | None) -> Flow[None]:
-    """Bind agents to a codec, which must be published."""
+def bind(
+    systems: MemorySystems, agents: str, name: str | None, version: int | None, policy: Policy | None
+) -> Flow[None]:
+    """Bind agents to a codec, which must be published, to a policy, or to both."""
     checks.agent_id(agents, "agents")
-    checks.codec_name(name, "codec")
+    if name is not None:
+        checks.codec_name(name, "codec")
+    elif policy is None:
+        raise errors.InvalidInputError("codec is None and policy is None: there is nothing to bind agents to")
+    elif version is not None:
+        raise errors.InvalidInputError(f"version is {version!r}, but no codec is given")
     if version is not None:
         checks.integer(version, "version")
-    yield from systems.fetch(name, version)
-    yield from run(script("bind_agents", [keys.bindings()], agents, name, version or "", repeatable=True))
+    if policy is not None and not isinstance(policy, Policy):
+        raise errors.InvalidInputError(f"policy is of type {type(policy).__name__}, not a Policy")
+    if name is not None:
+        yield from systems.fetch(name, version)
+    said = [agents, name or "", version or "", policy.to_json() if policy else ""]
+    yield from run(script("bind_agents", [keys.bindings()], *said, repeatable=True))
     systems.forget_bindings()
 
 
 def unbind(systems: MemorySystems, agents: str) -> Flow[bool]:
     """Remove the binding for this very text; return whether there was one."""
     checks.agent_id(agents, "agents")
-    found = yield from run(script("bind_agents", [keys.bindings()], agents, "", ""))
+    found = yield from run(script("bind_agents", [keys.bindings()], agents, "", "", ""))
     systems.forget_bindings()
     return bool(found)
 

@@ -8,6 +8,7 @@ from modules_store.bindings import Binding
 from modules_store.flows import encoding, systems
 from modules_store.memories import ReEncoded
 from modules_store.operations import Awaited, Blocking, documented_by
+from modules_store.policy import Policy
 
 
 class Encoding(Blocking):
@@ -49,16 +50,24 @@ class Encoding(Blocking):
             encoding.re_encode(self._systems, agent_id, codec, version, step=step, on_progress=on_progress)
         )
 
-    def bind(self, agents: str, codec: str, version: int | None = None) -> None:
-        """Bind an agent, or a kind of agent, to a codec: clients that are given none store with this one.
+    def bind(
+        self,
+        agents: str,
+        codec: str | None = None,
+        version: int | None = None,
+        *,
+        policy: Policy | None = None,
+    ) -> None:
+        """Bind an agent, or a kind of agent, to a codec, a policy or both, for clients that are given none.
 
         `agents` is an id or a pattern of `*`, `?`, `[abc]` and `[!abc]`, in the place of an earlier binding
         for the same text. An id decides before patterns, a longer pattern before a shorter one, of equally
-        long ones the first in alphabetical order. `version` is None for the latest. Clients follow when they
-        start or call `refresh_codec`; an agent that has memories of another codec needs `re_encode`, too.
+        long ones the first in alphabetical order; the codec and the policy of an agent may so come from two
+        bindings. `version` is None for the latest. Clients follow when they start or call `refresh_codec`; an
+        agent that has memories of another codec needs `re_encode`, too.
         Raises InvalidInputError, CodecNotFoundError, ConnectionLostError, ServerError.
         """
-        self._drive(systems.bind(self._systems, agents, codec, version))
+        self._drive(systems.bind(self._systems, agents, codec, version, policy))
 
     def unbind(self, agents: str) -> bool:
         """Remove the binding for this very text; return whether there was one.
@@ -95,8 +104,15 @@ class AsyncEncoding(Awaited):
             encoding.re_encode(self._systems, agent_id, codec, version, step=step, on_progress=on_progress)
         )
 
-    async def bind(self, agents: str, codec: str, version: int | None = None) -> None:
-        await self._drive(systems.bind(self._systems, agents, codec, version))
+    async def bind(
+        self,
+        agents: str,
+        codec: str | None = None,
+        version: int | None = None,
+        *,
+        policy: Policy | None = None,
+    ) -> None:
+        await self._drive(systems.bind(self._systems, agents, codec, version, policy))
 
     async def unbind(self, agents: str) -> bool:
         return await self._drive(systems.unbind(self._systems, agents))

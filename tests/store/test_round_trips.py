@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import redis
 
-from modules_store import RedisAgentMemory
+from modules_store import Policy, RedisAgentMemory
 from tests.store import toy_codec
 
 _MONITOR_LINE = re.compile(rb'[\d.]+ \[\d+ (\S+)\] "(\w[\w.]*)"')
@@ -54,8 +54,14 @@ def test_the_codec_and_each_script_are_fetched_and_sent_once(server, toy):
     with RedisAgentMemory(server.url, codec="toy") as store:
         first = _commands_of(toy, lambda: store.store_agent_memory("a", rows[0]))
         sent = [name for name in first if name not in _SENT_BY_NEW_CONNECTIONS]
-        assert sent == ["JSON.GET", "EVALSHA", "SCRIPT", "EVALSHA"]
+        assert sent == ["JSON.GET", "JSON.GET", "EVALSHA", "SCRIPT", "EVALSHA"]
         assert _commands_of(toy, lambda: store.store_agent_memory("b", rows[0])) == ["EVALSHA"]
+
+
+def test_bindings_are_not_fetched_where_the_client_says_codec_and_policy(server, toy):
+    with RedisAgentMemory(server.url, codec="toy", policy=Policy()) as store:
+        first = _commands_of(toy, lambda: store.store_agent_memory("a", toy_codec.states(1)[0]))
+    assert first.count("JSON.GET") == 1
 
 
 def test_bindings_are_fetched_once(server, store, toy):
