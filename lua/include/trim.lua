@@ -184,7 +184,7 @@ local RULES = {
         return 0
       end
       return layout.count_preceding(task.index, string.format('%.0f', last + 1))
-        - layout.count_preceding(task.index, string.format('%.0f', cursor + 1))
+        - layout.count_preceding(task.index, string.format('%.0f', cursor + 2))
     end,
   },
   byte_budget = {

@@ -79,9 +79,16 @@ def re_encode_memories(node: redis.Redis, configuration, cursor="", step=1000, a
     return node.eval(scripts.load("re_encode_memories").text, 2, *agent_keys, *arguments)
 
 
-def bind_agents(node: redis.Redis, agents, codec, version="") -> int:
+def trim_agent(node: redis.Redis, limit=1000, agent: str = "a") -> list[int]:
+    """Run trim_agent; return [dropped, left]."""
+    agent_keys = (keys.index(agent), keys.agent_metadata(agent))
+    return node.eval(scripts.load("trim_agent").text, 2, *agent_keys, limit)
+
+
+def bind_agents(node: redis.Redis, agents, codec, version="", policy="") -> int:
     """Run bind_agents; return whether there was a binding for the same text."""
-    return node.eval(scripts.load("bind_agents").text, 1, keys.bindings(), agents, codec, version)
+    arguments = (agents, codec, version, _text(policy))
+    return node.eval(scripts.load("bind_agents").text, 1, keys.bindings(), *arguments)
 
 
 def configuration_of(name: str, version: int = 1, **others) -> dict:

@@ -27,6 +27,31 @@ def test_binds_replaces_and_unbinds(node):
     assert bindings(node) == [('say "a/b"', "x", 2)]
 
 
+def test_binds_a_policy_with_a_codec_or_without(node):
+    policy = calls.policy_of(30, ttl_ms=5)
+    assert calls.bind_agents(node, "a*", "", policy=policy) == 0
+    assert calls.bind_agents(node, "ab*", "toy", 2, policy=policy) == 0
+    assert bindings(node) == [("a*", None, None, policy), ("ab*", "toy", 2, policy)]
+    assert calls.bind_agents(node, "ab*", "toy") == 1
+    assert calls.bind_agents(node, "a*", "") == 1
+    assert bindings(node) == [("ab*", "toy", None)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        ("x", "policy is not a JSON"),
+        ({}, "policy has no retention"),
+        ({"retention": {"policy": "max_count", "count": 0}}, "policy retention count is 0"),
+        (calls.policy_of(1, ttl_ms="x"), "policy ttl_ms is x"),
+    ],
+)
+def test_policies_that_are_refused(node, policy, says):
+    with pytest.raises(redis.ResponseError, match=f"^MEMERR BADARG {says}"):
+        calls.bind_agents(node, "a", "toy", policy=policy)
+    assert not node.exists(keys.bindings())
+
+
 def test_unbinding_where_nothing_is_bound_writes_nothing(node):
     assert calls.bind_agents(node, "a", "") == 0
     assert not node.exists(keys.bindings())
