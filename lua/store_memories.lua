@@ -51,8 +51,8 @@ return errors.guard(function()
     errors.refuse('BADARG', text:format(batch, #ids, #metadata))
   end
 
-  companions.must_fit(kept.retention, index)
-  local numbers = companions.numbers(kept.retention, values, metadata, batch)
+  local companion = companions.must_fit(kept.retention, index)
+  local numbers = companion and companion.numbers(kept.retention, values, metadata, batch)
   local expiry = kept.ttl_ms and string.format('%.0f', timestamps.now() + kept.ttl_ms)
 
   layout.describe(index, ids, metadata)
@@ -65,7 +65,7 @@ return errors.guard(function()
   while stored < batch do
     -- As many as fit and the one that is too many: a batch ends as single stores of it would.
     local some = math.min(batch - stored, trim.room(task))
-    memories.add(index, ids, values, stored + 1, stored + some, kept, numbers, expiry)
+    memories.add(index, ids, values, stored + 1, stored + some, companion, numbers, expiry)
     trim.after_adding(task, some)
     stored = stored + some
   end

@@ -28,7 +28,7 @@ return errors.guard(function()
   local kept = policy.parse(text)
   companions.must_fit(kept.retention, index)
   local task = trim.task(kept, index, agent_key, count, limit)
-  trim.now(task)
+  local left = trim.now(task)
   agents.add_to_counters(agent_key, 0, task.dropped)
-  return { task.dropped, trim.left(task) }
+  return { task.dropped, left }
 end)

@@ -212,22 +212,4 @@ function agents.policy(agent_key)
   return found and found.policy
 end
 
--- How many memories were stored since the agent began.
-function agents.stored(agent_key)
-  return tonumber(redis.call('JSON.GET', agent_key, '$.counters.stored'):match('%d+'))
-end
-
--- How far the retention came that looks at some memories at a time; nil at the beginning.
-function agents.cursor(agent_key)
-  return redis.call('JSON.GET', agent_key, '$.cursor'):match('"(%-?%d+)"')
-end
-
-function agents.set_cursor(agent_key, cursor)
-  if cursor then
-    redis.call('JSON.SET', agent_key, '$.cursor', '"' .. cursor .. '"')
-  else
-    redis.call('JSON.DEL', agent_key, '$.cursor')
-  end
-end
-
 return agents

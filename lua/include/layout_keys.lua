@@ -127,15 +127,6 @@ function layout.describe(index, ids, metadata)
   end)
 end
 
--- Makes the memories ids[from … to] expire, their metadata with them, at a time in milliseconds.
-local function expire(index, ids, from, to, expiry)
-  local prefix = key_prefix(index)
-  for i = from, to do
-    redis.call('PEXPIREAT', prefix .. ids[i], expiry)
-    redis.call('PEXPIREAT', prefix .. ids[i] .. ':meta', expiry)
-  end
-end
-
 -- Writes and indexes the memories first … last; value and metadata go at `expiry`, where that is given.
 function layout.put(index, ids, values, first, last, expiry)
   local prefix = key_prefix(index)
@@ -148,8 +139,9 @@ function layout.put(index, ids, values, first, last, expiry)
     end
     redis.call('MSET', unpack(entries))
     redis.call('ZADD', index, unpack(scores))
-    if expiry then
-      expire(index, ids, from, to, expiry)
+    for i = from, expiry and to or 0 do
+      redis.call('PEXPIREAT', prefix .. ids[i], expiry)
+      redis.call('PEXPIREAT', prefix .. ids[i] .. ':meta', expiry)
     end
   end)
 end

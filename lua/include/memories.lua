@@ -4,11 +4,12 @@
 local memories = {}
 
 -- Adds the memories first … last of new ids; their documents are there already (layout.describe). `numbers`
--- are those of companions.numbers for the policy, `expiry` the time in milliseconds when they go, or nil.
-function memories.add(index, ids, values, first, last, kept, numbers, expiry)
+-- are for the policy's `companion`, where it has one; `expiry` is the time in milliseconds when they go, or
+-- nil.
+function memories.add(index, ids, values, first, last, companion, numbers, expiry)
   layout.put(index, ids, values, first, last, expiry)
-  if numbers then
-    companions.enter(kept.retention, index, ids, numbers, first, last)
+  if companion then
+    companion.enter(index, ids, numbers, first, last)
   end
 end
 
