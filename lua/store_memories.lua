@@ -18,7 +18,7 @@
 -- @include codec
 -- @include layout_keys
 -- @include policy
--- @include companions
+-- @include companions when used
 -- @include memories
 -- @include trim
 -- @include agents
@@ -51,7 +51,7 @@ return errors.guard(function()
     errors.refuse('BADARG', text:format(batch, #ids, #metadata))
   end
 
-  local companion = companions.must_fit(kept.retention, index)
+  local companion = kept.has_companion and companions.must_fit(kept.retention, index)
   local numbers = companion and companion.numbers(kept.retention, values, metadata, batch)
   local expiry = kept.ttl_ms and string.format('%.0f', timestamps.now() + kept.ttl_ms)
 

@@ -10,7 +10,7 @@
 -- @include arguments
 -- @include layout_keys
 -- @include policy
--- @include companions
+-- @include companions when used
 -- @include trim
 -- @include agents
 
@@ -26,7 +26,9 @@ return errors.guard(function()
     errors.refuse('NOTFOUND', 'there is no policy in ' .. agent_key .. ' to say what is kept')
   end
   local kept = policy.parse(text)
-  companions.must_fit(kept.retention, index)
+  if kept.has_companion then
+    companions.must_fit(kept.retention, index)
+  end
   local task = trim.task(kept, index, agent_key, count, limit)
   local left = trim.now(task)
   agents.add_to_counters(agent_key, 0, task.dropped)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-_INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- @include (\w+)(?: when used)?$", re.MULTILINE)
+_WHEN_USED = re.compile(r"^-- @include (\w+) when used$", re.MULTILINE)
+_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_FUNCTION = re.compile(r"^(?:local )?function ([\w.]+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
+_NAME = re.compile(r"\w+(?:\.\w+)*")
 _RETURNED_TABLE = re.compile(r"^return (\w+)\s*\Z", re.MULTILINE)
 
 
@@ -24,11 +29,17 @@ class Script:
 
 @functools.cache
 def load(name: str) -> Script:
-    """Return the program `lua/{name}.lua` with everything it includes."""
+    """Return the program `lua/{name}.lua` with everything it includes, but for functions it never names.
+
+    Redis makes the functions of a script anew each time it runs: what only other programs, or few agents,
+    need would cost every store. So an include that all who include it want `when used` is made then.
+    """
     flags, _, body = _read(f"{name}.lua").partition("\n")
     modules: dict[str, str] = {}
     _collect(body, modules)
-    text = "\n".join([flags, *map(_as_local_table, modules.values()), body])
+    when_used = _made_when_used(body, *modules.values())
+    tables = [_as_local_table(module, module_name in when_used) for module_name, module in modules.items()]
+    text = _without_unused("\n".join([flags, *tables, body]))
     return Script(text, hashlib.sha1(text.encode()).hexdigest(), read_only="no-writes" in flags)
 
 
@@ -41,10 +52,35 @@ def _collect(text: str, modules: dict[str, str]) -> None:
             modules[name] = module
 
 
-def _as_local_table(module: str) -> str:
+def _made_when_used(*texts: str) -> set[str]:
+    wanted = Counter(name for text in texts for name in _INCLUDE.findall(text))
+    when_used = Counter(name for text in texts for name in _WHEN_USED.findall(text))
+    return {name for name, times in when_used.items() if times == wanted[name]}
+
+
+def _as_local_table(module: str, when_used: bool) -> str:
     returned = _RETURNED_TABLE.search(module)
     assert returned, f"an include ends by returning its table: {module[:80]}"
-    return f"local {returned[1]} = (function()\n{module}end)()"
+    if not when_used:
+        return f"local {returned[1]} = (function()\n{module}end)()"
+    return (
+        f"local {returned[1]} = setmetatable({{}}, {{ __index = function(self, name)\n"
+        f"setmetatable(self, {{ __index = (function()\n{module}end)() }})\n"
+        "return self[name]\nend })"
+    )
+
+
+def _without_unused(text: str) -> str:
+    while True:
+        code = _COMMENT.sub("", text)
+        named = Counter(_NAME.findall(code))
+        functions = list(_FUNCTION.finditer(code))
+        unused = [one[1] for one in functions if named[one[1]] == _NAME.findall(one[0]).count(one[1])]
+        if not unused:
+            return text
+        for name in unused:
+            definition = rf"^(?:local )?function {re.escape(name)}\(.*?^end\n"
+            text = re.sub(definition, "", text, count=1, flags=re.MULTILINE | re.DOTALL)
 
 
 def _read(path: str) -> str:

@@ -5,7 +5,7 @@
 -- @include arguments
 -- @include codec
 -- @include layout_keys
--- @include companions
+-- @include companions when used
 local agents = {}
 
 local function price(features, stored_bytes)

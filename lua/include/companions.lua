@@ -3,7 +3,6 @@
 -- oldest is first; "byte_budget" the size in bytes, in a hash that also has the `total`. A number is there
 -- for as long as the index entry, even where Redis has evicted the value: what goes is taken off exactly.
 --
--- Redis makes the functions of a script anew each time it runs, so these are made only where they are needed.
 -- Both companions have: key(index), type, count(index); numbers(rule, values, metadata, count), those of the
 -- first `count` memories, whose metadata are JSON texts, '' or false; enter(index, ids, numbers, first, last)
 -- and remove(index, ids).
@@ -161,12 +160,10 @@ function companions.keys(index)
   return { key(index, 'importance'), key(index, 'sizes') }
 end
 
--- Refuses a rule's companion of another type; called before anything is written. Returns the companion.
+-- Returns a rule's companion; one of another type is refused, before anything is written.
 function companions.must_fit(rule, index)
   local companion = companions.of(rule)
-  if companion then
-    arguments.key_type(companion.key(index), companion.type)
-  end
+  arguments.key_type(companion.key(index), companion.type)
   return companion
 end
 

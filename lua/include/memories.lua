@@ -1,6 +1,6 @@
 -- Adds and drops memories with all that goes with them, so that nothing of one is left without the rest.
 -- @include layout_keys
--- @include companions
+-- @include companions when used
 local memories = {}
 
 -- Adds the memories first … last of new ids; their documents are there already (layout.describe). `numbers`

@@ -1,10 +1,8 @@
--- The retentions other than "oldest", which tasks apply themselves: for each `room`, how many memories may be added
--- before it is applied, where that matters; `apply`; `left`, how many memories still have to go, or to be
--- looked at to know. All work on such a task.
---
--- Redis makes the functions of a script anew each time it runs, so these are made only where they are needed.
+-- The retentions other than "oldest", which tasks apply themselves: for each `room`, how many memories may
+-- be added before it is applied, where that matters; `apply`; `left`, how many memories still have to go, or
+-- be looked at to know. All work on such a task.
 -- @include layout_keys
--- @include companions
+-- @include companions when used
 local retentions = {}
 
 local function count_rule()

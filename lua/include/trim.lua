@@ -5,7 +5,7 @@
 -- says how many memories may be added before it has to be applied.
 -- @include layout_keys
 -- @include memories
--- @include retentions
+-- @include retentions when used
 local trim = {
   spare = 1000, -- memories that a store may drop beyond as many as it adds
 }

@@ -59,10 +59,12 @@ def _codes() -> set[str]:
 def test_only_scripts_without_writes_are_flagged_so(name):
     _, code = _header_and_code(name)
     own = (LUA / f"{name}.lua").read_text()
-    writes = WRITING.intersection(re.findall(r"redis\.p?call\('([A-Z.]+)'", code))
+    writes = WRITING.intersection(re.findall(r"(?:redis\.p?call\(|{ )'([A-Z.]+)'", code))
+    writes |= set(re.findall(r"redis\.call\(unpack\(update\)\)", code))
     if scripts.load(name).read_only:
         called = set(re.findall(r"(?:layout|agents|trim)\.(\w+)", own))
         assert called <= {"newest", "get", "agent", "metadata", "count", "oldest"}
+        assert not writes
     else:
         assert writes
 
@@ -70,11 +72,25 @@ def test_only_scripts_without_writes_are_flagged_so(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_include_is_pasted_once_and_before_its_use(name):
     text = scripts.load(name).text
-    tables = re.findall(r"^local (\w+) = \(function\(\)$", text, re.MULTILINE)
+    made = r"^local (\w+) = (?:\(function\(\)|setmetatable\({}, { __index = function\(self, name\))$"
+    tables = re.findall(made, text, re.MULTILINE)
     assert len(tables) == len(set(tables))
     for table in tables:
-        first_use = min(m.start() for m in re.finditer(rf"\b{table}\.", text))
-        assert text.index(f"local {table} = (function()") < first_use
+        first_use = min((m.start() for m in re.finditer(rf"\b{table}\.", text)), default=len(text))
+        assert text.index(f"local {table} = ") < first_use
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_function_of_an_include_is_there_that_is_not_used(name):
+    _, code = _header_and_code(name)
+    for function in re.findall(r"^(?:local )?function ([\w.]+)\(", code, re.MULTILINE):
+        assert len(re.findall(rf"(?<![\w.]){re.escape(function)}\b", code)) > 1, function
+
+
+def test_what_is_included_when_used_is_made_no_earlier():
+    text = scripts.load("store_memories").text
+    assert "local retentions = setmetatable({}" in text
+    assert "local memories = (function()" in text
 
 
 def test_readme_names_every_file():
