@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import modules_store
-from modules_store import RedisAgentMemory, builtin, keys
+from modules_store import Policy, RedisAgentMemory, builtin, keys
 from modules_store.flows.systems import MemorySystems
 from tests.store import toy_codec
 
@@ -121,7 +121,7 @@ def test_clients_that_publish_at_once_agree(server, redis_client):
 
 
 def test_publications_in_step_make_one_codec(redis_client):
-    refreshes = [MemorySystems("float16", None, None).refresh() for _ in range(2)]
+    refreshes = [MemorySystems("float16", None, Policy()).refresh() for _ in range(2)]
     commands = [next(refresh) for refresh in refreshes]
     codecs, sent = [], []
     while len(codecs) < 2:
