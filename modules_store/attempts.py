@@ -26,7 +26,7 @@ _NOTHING_DONE = (
 )
 
 
-class UnreachableError(redis.ConnectionError):
+class UnreachableError(redis.ConnectionError):  # type: ignore[misc]  # redis-py 4 has no types
     """There was no connection to send the command over."""
 
 

@@ -30,7 +30,7 @@ class Token:
         self._made_s = time.monotonic()
 
     def text(self, *, again: bool) -> str:
-        """Return the argument; that of a repetition says how many milliseconds ago the first may have been."""
+        """Return the argument; a repetition's says how many milliseconds ago the first may have been."""
         if not again:
             return self._text
         return f"{self._text} {1000 * (time.monotonic() - self._made_s):.0f}"

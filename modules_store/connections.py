@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -121,7 +121,7 @@ class AsyncConnections:
 
 
 @contextlib.contextmanager
-def _unreachable():
+def _unreachable() -> Iterator[None]:
     """Tell a connection that could not be had from one that broke; a refused password is neither."""
     try:
         yield
