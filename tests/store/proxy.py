@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -13,10 +14,11 @@ from urllib.parse import urlsplit
 class Proxy:
     """Forwards connections to a Redis server's Unix socket; `lose` says which answers are lost."""
 
-    def __init__(self, server_url: str) -> None:
+    def __init__(self, server_url: str, tls: ssl.SSLContext | None = None) -> None:
         self._path = urlsplit(server_url).path
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"{'rediss' if tls else 'redis'}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._text, self._left = b"", 0
         self._when_lost: Callable[[], object] = lambda: None
         self.lost = self.requests = 0
@@ -37,12 +39,19 @@ class Proxy:
 
     def _forward(self, client: socket.socket) -> None:
         losing = False
+        if self._tls:
+            try:
+                client = self._tls.wrap_socket(client, server_side=True)
+            except OSError:  # the other side trusts us not
+                return
         with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
             server.connect(self._path)
             while True:
                 readable, _, _ = select.select([client, server], [], [])
                 if client in readable:
                     request = client.recv(1 << 20)
+                    while self._tls and client.pending():
+                        request += client.recv(1 << 20)
                     if not request:
                         return
                     self.requests += 1
@@ -60,9 +69,9 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy_of(server_url: str) -> Iterator[Proxy]:
-    """Run a proxy of this server."""
-    proxy = Proxy(server_url)
+def proxy_of(server_url: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """Run a proxy of this server, one that speaks TLS where a context is given."""
+    proxy = Proxy(server_url, tls)
     try:
         yield proxy
     finally:
