@@ -150,7 +150,7 @@ def _options(given: object, options: Mapping[str, Any], timeout_s: float | None)
         )
     if "decode_responses" in options or "decode_responses" in parse_qs(urlsplit(given).query):
         raise errors.InvalidInputError("decode_responses is not an option here: memories are bytes")
-    # Shaking hands with a server is bounded by these; newer versions of redis-py would set bounds of their own.
+    # Shaking hands with a server is bounded by these; newer redis-py would set bounds of its own.
     return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, **options}
 
 
