@@ -7,9 +7,13 @@
      object: retention, and ttl_ms where memories expire.
      ARGV[4] states FLOAT[B, input_dim], little endian, row after row.
      ARGV[5] timestamps, a JSON array of B integers; empty text lets the server give them.
-     ARGV[6…] metadata: none at all, or B of them, each a JSON object or empty text.
-     Returns the first timestamp; those that the server gives count up from it by one.
-     Errors MEMERR BADARG BADSTATE BADRANGE BADSHAPE BADMETA EXISTS NOCODEC OTHERCODEC WRONGTYPE BADCODEC.
+     ARGV[6] token: text without blanks that no other store has; where this may be a repetition, then a blank
+     and how many milliseconds ago the first was sent; empty text for a store that is never repeated.
+     ARGV[7…] metadata: none at all, or B of them, each a JSON object or empty text.
+     Returns the first timestamp; those that the server gives count up from it by one. A repetition of a store
+     that was done returns what that returned and stores nothing.
+     Errors MEMERR BADARG BADSTATE BADRANGE BADSHAPE BADMETA EXISTS NOCODEC OTHERCODEC WRONGTYPE BADCODEC
+     UNSURE.
      Cost O(B log N) and one run of the encoder. Up to B + 1,000 memories are dropped, and as many entered in
      a companion that lacks them. ]]
 -- @include errors
@@ -22,12 +26,17 @@
 -- @include memories
 -- @include trim
 -- @include agents
+-- @include tokens
 
 return errors.guard(function()
   local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
   arguments.key_type(index, 'zset')
   arguments.key_type(agent_key, 'ReJSON-RL')
   arguments.key_type(codec_key, 'ReJSON-RL')
+  local token, done = tokens.find(index, ARGV[6])
+  if done then
+    return done
+  end
   local config = codec.configuration(ARGV[1], 'codec configuration')
   local kept = policy.parse(ARGV[3])
   local count = layout.count(index)
@@ -43,7 +52,7 @@ return errors.guard(function()
     layout.must_be_new(index, ids)
   end
   local metadata = {}
-  for i = 6, #ARGV do
+  for i = 7, #ARGV do
     metadata[#metadata + 1] = ARGV[i]
   end
   if #ids ~= batch or (#metadata ~= 0 and #metadata ~= batch) then
@@ -70,5 +79,6 @@ return errors.guard(function()
     stored = stored + some
   end
   agents.add_to_counters(agent_key, stored, task.dropped)
+  tokens.keep(index, token, ids[1])
   return tonumber(ids[1])
 end)

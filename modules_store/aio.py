@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
+from typing import Any
 
 import redis
 import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from modules_store import errors, flows
-from modules_store.client import memory_systems, refuse_decoding
+from modules_store.attempts import Attempts, Patience
+from modules_store.client import memory_systems
+from modules_store.commands import Command
+from modules_store.connections import AsyncConnections
 from modules_store.operations.encoding import AsyncEncoding
 from modules_store.operations.keeping import AsyncKeeping
 from modules_store.operations.recalling import AsyncRecalling
@@ -36,20 +39,22 @@ class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncEncoding, AsyncKe
         codec_version: int | None = None,
         compression_threshold: int | None = None,
         policy: Policy | None = None,
+        retries: int = 3,
+        timeout_s: float | None = None,
+        **connection_options: Any,
     ) -> None:
         """Prepare a client; nothing is sent before the first operation.
 
         `redis_url` is a URL or a `redis.asyncio.Redis`; all else is as for `RedisAgentMemory`. Raises
         InvalidInputError.
         """
-        self._redis = connect(redis_url)
-        self._owns_connections = isinstance(redis_url, str)
+        self._patience = Patience(retries, timeout_s)
+        self._connections = AsyncConnections(redis_url, connection_options, timeout_s)
         self._systems = memory_systems(codec, codec_version, compression_threshold, policy)
 
     async def close(self) -> None:
         """Close the connections, unless they are those of a `redis.asyncio.Redis` that was given."""
-        if self._owns_connections:
-            await self._redis.connection_pool.disconnect()
+        await self._connections.close()
 
     async def __aenter__(self) -> AsyncRedisAgentMemory:
         return self
@@ -64,12 +69,13 @@ class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncEncoding, AsyncKe
 
     async def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
+        attempts = Attempts(self._patience)
         try:
             command = next(flow)
             while True:
                 try:
-                    reply = await self._redis.execute_command(*command.arguments)
-                except redis.RedisError as error:
+                    reply = await self._answer(command, attempts)
+                except (redis.RedisError, errors.DeadlineExceededError) as error:
                     command = flow.throw(error)
                 else:
                     command = flow.send(reply)
@@ -79,13 +85,12 @@ class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncEncoding, AsyncKe
         except redis.RedisError as error:
             raise errors.from_redis_error(error) from error
 
-
-def connect(redis_url: str | redis.asyncio.Redis) -> redis.asyncio.Redis:
-    """Return a client that does not repeat commands by itself; raise InvalidInputError."""
-    if isinstance(redis_url, redis.asyncio.Redis):
-        refuse_decoding(redis_url.connection_pool.connection_kwargs)
-        return redis.asyncio.Redis(connection_pool=redis_url.connection_pool)
-    try:
-        return redis.asyncio.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0))
-    except ValueError as problem:
-        raise errors.InvalidInputError(f"redis_url {redis_url!r}: {problem}") from problem
+    async def _answer(self, command: Command, attempts: Attempts) -> Any:
+        """Return the answer to a command, sent as often as `attempts` allows."""
+        arguments = attempts.begin(command)
+        while True:
+            try:
+                return await self._connections.send(arguments, attempts.left_s())
+            except redis.RedisError as error:
+                pause_s, arguments = attempts.after(error, command)
+                await asyncio.sleep(pause_s)

@@ -6,6 +6,7 @@ Each refusal is an InvalidInputError that names the argument.
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -53,6 +54,13 @@ def integer(value: int, argument: str, low: int = 1, high: int | None = None) ->
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high and value > high):
         bounds = f"from {low}" if high is None else f"from {low} to {high}"
         raise errors.InvalidInputError(f"{argument} is {value!r}, not an integer {bounds}")
+    return value
+
+
+def positive(value: float, argument: str) -> float:
+    """Return `value` if it is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise errors.InvalidInputError(f"{argument} is {value!r}, not a number above 0")
     return value
 
 

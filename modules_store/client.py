@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
 from types import TracebackType
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from modules_store import checks, errors, flows
+from modules_store.attempts import Attempts, Patience
+from modules_store.commands import Command
+from modules_store.connections import Connections
 from modules_store.flows.systems import MemorySystems
 from modules_store.operations.encoding import Encoding
 from modules_store.operations.keeping import Keeping
@@ -33,7 +34,7 @@ class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
 
     Every error is a `modules_store.MemoryStoreError`. A call that raises has stored nothing, with one
     exception that no client can rule out: where ConnectionLostError says that the answer did not come, the
-    server may have done the work. Such a call is not repeated here, lest a state be stored twice.
+    server may have done the work. Before that the call was repeated; what is stored is stored once.
     """
 
     def __init__(
@@ -44,13 +45,16 @@ class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
         codec_version: int | None = None,
         compression_threshold: int | None = None,
         policy: Policy | None = None,
+        retries: int = 3,
+        timeout_s: float | None = None,
+        **connection_options: Any,
     ) -> None:
         """Prepare a client; nothing is sent before the first operation.
 
         `redis_url` is a URL as redis-py reads it (`redis://`, `rediss://`, `unix://`), or a `redis.Redis`
-        with `decode_responses` off, whose connections are used and left open. Its `retry` counts, too: that
-        of `redis.Redis()` in redis-py 6 and later sends a command again whose answer was lost, and a state
-        may then be stored twice; `retry=Retry(NoBackoff(), 0)` does not.
+        with `decode_responses` off, whose connections are used and left open; its `retry` counts for making
+        connections alone. `connection_options` are those of `redis.Redis.from_url`, such as `username`,
+        `password`, `ssl_ca_certs`, `max_connections` or `health_check_interval`.
         `codec` names a published codec and `codec_version` one of its versions, None the latest at the first
         store. Without `codec` each agent stores with the one that it is bound to (see `bind`), and with
         "float16" where it is not. That one is built in, and the first store that misses it publishes it: it
@@ -60,14 +64,18 @@ class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
         `Policy(retention=Oldest(compression_threshold))`: past so many memories an agent loses the oldest
         fifth of its hundred oldest. Without either an agent has the policy that it is bound to, and where
         it is not, a threshold of 1000.
+        `retries` is how often a command is sent again, after a pause that grows, whose answer was lost or
+        which the server was too busy to begin; a store that was done is not done again. `timeout_s` is how
+        many seconds an operation may take, repetitions and pauses included; None for ever.
         Raises InvalidInputError.
         """
-        self._redis = connect(redis_url)
+        self._patience = Patience(retries, timeout_s)
+        self._connections = Connections(redis_url, connection_options, timeout_s)
         self._systems = memory_systems(codec, codec_version, compression_threshold, policy)
 
     def close(self) -> None:
         """Close the connections, unless they are those of a `redis.Redis` that was given."""
-        self._redis.close()
+        self._connections.close()
 
     def __enter__(self) -> RedisAgentMemory:
         return self
@@ -82,12 +90,13 @@ class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
 
     def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
+        attempts = Attempts(self._patience)
         try:
             command = next(flow)
             while True:
                 try:
-                    reply = self._redis.execute_command(*command.arguments)
-                except redis.RedisError as error:
+                    reply = self._answer(command, attempts)
+                except (redis.RedisError, errors.DeadlineExceededError) as error:
                     command = flow.throw(error)
                 else:
                     command = flow.send(reply)
@@ -96,6 +105,16 @@ class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
             return result
         except redis.RedisError as error:
             raise errors.from_redis_error(error) from error
+
+    def _answer(self, command: Command, attempts: Attempts) -> Any:
+        """Return the answer to a command, sent as often as `attempts` allows."""
+        arguments = attempts.begin(command)
+        while True:
+            try:
+                return self._connections.send(arguments, attempts.left_s())
+            except redis.RedisError as error:
+                pause_s, arguments = attempts.after(error, command)
+                time.sleep(pause_s)
 
 
 def memory_systems(
@@ -116,25 +135,3 @@ def memory_systems(
     if policy is not None and not isinstance(policy, Policy):
         raise errors.InvalidInputError(f"policy is of type {type(policy).__name__}, not a Policy")
     return MemorySystems(codec, codec_version, policy)
-
-
-def connect(redis_url: str | redis.Redis) -> redis.Redis:
-    """Return a client that does not repeat commands by itself; raise InvalidInputError."""
-    if isinstance(redis_url, redis.Redis):
-        refuse_decoding(redis_url.connection_pool.connection_kwargs)
-        # A client of our own on the same connections: the other's response callbacks stay out of our replies.
-        return redis.Redis(connection_pool=redis_url.connection_pool)
-    try:
-        # A store whose answer was lost must not be sent again, as newer versions of redis-py would by
-        # default.
-        return redis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0))
-    except ValueError as problem:
-        raise errors.InvalidInputError(f"redis_url {redis_url!r}: {problem}") from problem
-
-
-def refuse_decoding(connection_kwargs: Mapping[str, Any]) -> None:
-    """Raise InvalidInputError where connections make text of what the server sends."""
-    if connection_kwargs.get("decode_responses"):
-        raise errors.InvalidInputError(
-            "redis_url is a client with decode_responses=True, but memories are bytes"
-        )

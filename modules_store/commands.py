@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from modules_store import scripts
@@ -16,6 +18,22 @@ class Command:
 
     arguments: tuple[Argument, ...]
     repeatable: bool
+    repeated: Callable[[], tuple[Argument, ...]] | None = None
+    """Makes the arguments of a repetition, where they are others."""
+
+
+class Token:
+    """The mark of one store among the arguments of a script, by which a repetition finds that it was done."""
+
+    def __init__(self) -> None:
+        self._text = secrets.token_urlsafe(9)
+        self._made_s = time.monotonic()
+
+    def text(self, *, again: bool) -> str:
+        """Return the argument; a repetition's says how many milliseconds ago the first may have been."""
+        if not again:
+            return self._text
+        return f"{self._text} {1000 * (time.monotonic() - self._made_s):.0f}"
 
 
 def command(*arguments: Argument) -> Command:
@@ -25,24 +43,37 @@ def command(*arguments: Argument) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class ScriptCall:
-    """A run of one script. One that writes is not repeated, unless `repeatable` says that it may be."""
+    """A run of one script. One that writes is repeated where it has a token, or `repeatable` allows it."""
 
     script: scripts.Script
     keys: Sequence[str]
-    arguments: Sequence[Argument]
+    arguments: Sequence[Argument | Token]
     repeatable: bool = False
 
-    def run(self) -> Command:
-        """Return the command that runs a script the server knows; a NOSCRIPT error says that it does not."""
+    def run(self, *, again: bool = False) -> Command:
+        """Return the command that runs a script the server knows; a NOSCRIPT error says that it does not.
+
+        `again` says that the command may have been sent before.
+        """
+        if any(isinstance(argument, Token) for argument in self.arguments):
+            return Command(self._texts(again), True, lambda: self._texts(True))
+        return Command(self._texts(again), self.repeatable or self.script.read_only)
+
+    def _texts(self, again: bool) -> tuple[Argument, ...]:
         name = "EVALSHA_RO" if self.script.read_only else "EVALSHA"
-        arguments = (name, self.script.sha1, len(self.keys), *self.keys, *self.arguments)
-        return Command(arguments, self.repeatable or self.script.read_only)
+        arguments = [
+            argument.text(again=again) if isinstance(argument, Token) else argument
+            for argument in self.arguments
+        ]
+        return (name, self.script.sha1, len(self.keys), *self.keys, *arguments)
 
     def load(self) -> Command:
         """Return the command that makes the script known."""
         return command("SCRIPT LOAD", self.script.text)
 
 
-def script(name: str, keys: Sequence[str], *arguments: Argument, repeatable: bool = False) -> ScriptCall:
+def script(
+    name: str, keys: Sequence[str], *arguments: Argument | Token, repeatable: bool = False
+) -> ScriptCall:
     """Return a run of `lua/{name}.lua`."""
     return ScriptCall(scripts.load(name), keys, arguments, repeatable)

@@ -15,6 +15,7 @@ MemoryStoreError
 ├── CodecMismatchError                 the agent's memories belong to another codec, or are of another length
 ├── CorruptMemoryError                 a stored value cannot be read as a memory
 ├── ConnectionLostError (ConnectionError)
+│   └── DeadlineExceededError (TimeoutError)  the time that the client gives an operation is over
 └── ServerError                        the server answered with an error of its own
     ├── OutOfMemoryError               maxmemory is reached
     ├── MissingModuleError             the engine or RedisJSON is not loaded
@@ -87,6 +88,10 @@ class ConnectionLostError(MemoryStoreError, ConnectionError):
     """The server cannot be reached, or the connection broke before the answer came."""
 
 
+class DeadlineExceededError(ConnectionLostError, TimeoutError):
+    """An operation took longer than the client's `timeout_s`; the server may have done it."""
+
+
 class ServerError(MemoryStoreError):
     """The server answered with an error."""
 
@@ -119,6 +124,7 @@ _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "NOCODEC": CodecNotFoundError,
     "OTHERCODEC": CodecMismatchError,
     "CORRUPT": CorruptMemoryError,
+    "UNSURE": ConnectionLostError,
 }
 
 

@@ -43,6 +43,11 @@ def sizes(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:sizes"
 
 
+def tokens(agent_id: str) -> str:
+    """List of the stores of one agent that were done last, by which a repeated one is known."""
+    return f"agent:{{{agent_id}}}:tokens"
+
+
 def documents_of(agent_id: str) -> list[str]:
     """The keys that scripts which write get: index, metadata and memory system of one agent."""
     return [index(agent_id), agent_metadata(agent_id), agent_memory_system(agent_id)]

@@ -18,15 +18,17 @@ LUA = ROOT / "lua"
 
 # In modules_store only these talk to something. errors.py needs redis-py's exceptions, flows/ one of them.
 MAY_IMPORT_REDIS = {
+    "attempts.py",
     "client.py",
     "aio.py",
+    "connections.py",
     "server.py",
     "server_check.py",
     "cli.py",
     "errors.py",
     "flows/__init__.py",
 }
-MAY_DO_IO = {"client.py", "aio.py", "server.py", "cli.py"}
+MAY_DO_IO = {"client.py", "aio.py", "connections.py", "server.py", "cli.py"}
 IO_MODULES = {"asyncio", "socket", "subprocess", "urllib.request", "http"}
 
 # From modules_store the training side takes what it needs to publish.

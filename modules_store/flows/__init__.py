@@ -24,4 +24,5 @@ def run(call: ScriptCall) -> Flow[Any]:
     with contextlib.suppress(NoScriptError):
         return (yield call.run())
     yield call.load()
-    return (yield call.run())
+    # A server may do the work, lose the answer, restart and then know the script no more.
+    return (yield call.run(again=True))

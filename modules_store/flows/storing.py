@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from modules_store import checks, codec, errors, keys
 from modules_store.codec import Codec
-from modules_store.commands import ScriptCall, script
+from modules_store.commands import ScriptCall, Token, script
 from modules_store.flows import Flow, run
 from modules_store.flows.systems import MemorySystems
 from modules_store.policy import Policy
@@ -83,5 +83,6 @@ def _store_call(
         policy.to_json(),
         rows.tobytes(),
         "" if timestamps is None else json.dumps(timestamps),
+        Token(),
         *metadata,
     )

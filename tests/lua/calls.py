@@ -31,6 +31,7 @@ def store(
     threshold=100_000,
     policy=None,
     timestamps=None,
+    token="",
     metadata=(),
 ):
     """Run store_memories; what is not bytes or text goes as JSON."""
@@ -45,6 +46,7 @@ def store(
         _text(policy or policy_of(threshold)),
         states if isinstance(states, bytes) else np.asarray(states, "<f4").tobytes(),
         "" if timestamps is None else _text(timestamps),
+        token,
         *metadata,
     )
 

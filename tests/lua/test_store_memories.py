@@ -158,3 +158,47 @@ def test_trims_value_metadata_and_index(node):
 def test_a_threshold_of_one_keeps_the_newest(node):
     first = calls.store(node, toy_codec.states(50), threshold=1)
     assert calls.recall_recent(node, 10)[0] == [first + 49]
+
+
+def test_a_repetition_returns_what_the_store_did_and_stores_nothing(node):
+    first = calls.store(node, toy_codec.states(3), token="one", timestamps=[5, 6, 7])
+    before = calls.contents(node)
+    assert calls.store(node, toy_codec.states(3), token="one 20", timestamps=[5, 6, 7]) == first == 5
+    assert calls.contents(node) == before
+
+
+def test_a_repetition_of_a_store_that_was_not_done_does_it(node):
+    calls.store(node, toy_codec.states(1), token="one", timestamps=[5])
+    assert calls.store(node, toy_codec.states(1), token="on 20", timestamps=[6]) == 6
+    assert calls.store(node, toy_codec.states(1), token="other 0", timestamps=[7]) == 7
+    assert node.zcard(keys.index("a")) == 3
+
+
+def test_a_refused_store_leaves_no_token(node):
+    with pytest.raises(redis.ResponseError, match="BADSTATE"):
+        calls.store(node, [[float("nan")] * 6], token="one")
+    assert calls.contents(node) == {}
+
+
+def test_the_list_of_tokens_is_bounded_and_says_when_it_cannot_tell(node):
+    for i in range(40):
+        calls.store(node, toy_codec.states(1), token=f"t{i}", timestamps=[i + 1])
+        assert node.llen(keys.tokens("a")) < 32
+    assert calls.store(node, toy_codec.states(1), token="t39 5", timestamps=[40]) == 40
+    before = calls.contents(node)
+    with pytest.raises(redis.ResponseError, match="MEMERR UNSURE"):
+        calls.store(node, toy_codec.states(1), token="t2 60000")
+    assert calls.contents(node) == before
+
+
+def test_stores_without_a_token_keep_no_list(node):
+    calls.store(node, toy_codec.states(1))
+    assert not node.exists(keys.tokens("a"))
+
+
+def test_somebody_elses_value_in_the_place_of_the_tokens(node):
+    node.set(keys.tokens("a"), "somebody else's")
+    before = calls.contents(node)
+    with pytest.raises(redis.ResponseError, match="MEMERR WRONGTYPE"):
+        calls.store(node, toy_codec.states(1), token="one")
+    assert calls.contents(node) == before

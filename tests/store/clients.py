@@ -14,6 +14,7 @@ class RunToTheEnd:
     """An AsyncRedisAgentMemory that is used like a RedisAgentMemory, on an event loop of its own."""
 
     def __init__(self, *arguments, **options) -> None:
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._memory = self._run(_made(*arguments, **options))
@@ -37,8 +38,10 @@ class RunToTheEnd:
         self.close()
 
     def close(self) -> None:
-        self._run(self._memory.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        if not self._closed:
+            self._closed = True
+            self._run(self._memory.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _run(self, awaitable):
         return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result()
