@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import operator
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from modules_store import errors
@@ -53,6 +53,13 @@ def integer(value: int, argument: str, low: int = 1, high: int | None = None) ->
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high and value > high):
         bounds = f"from {low}" if high is None else f"from {low} to {high}"
         raise errors.InvalidInputError(f"{argument} is {value!r}, not an integer {bounds}")
+    return value
+
+
+def choice(value: str, argument: str, choices: Sequence[str]) -> str:
+    """Return `value` if it is one of `choices`."""
+    if value not in choices:
+        raise errors.InvalidInputError(f"{argument} is {value!r}, not one of {', '.join(choices)}")
     return value
 
 

@@ -62,7 +62,7 @@ def test_only_scripts_without_writes_are_flagged_so(name):
     writes = WRITING.intersection(re.findall(r"redis\.p?call\('([A-Z.]+)'", code))
     if scripts.load(name).read_only:
         called = set(re.findall(r"(?:layout|agents|trim)\.(\w+)", own))
-        assert called <= {"newest", "get", "agent", "metadata", "count", "oldest"}
+        assert called <= {"newest", "get", "agent", "metadata", "count", "oldest", "between", "count_between"}
     else:
         assert writes
 
