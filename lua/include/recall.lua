@@ -12,8 +12,8 @@ function recall.fields(text)
   return text
 end
 
--- {ids, states FLOAT[B, input_dim] row after row, metadata as JSON texts or false} of `ids`; of the fields that
--- are not wanted nothing is read or decoded, and they are empty.
+-- {ids, states FLOAT[B, input_dim] row after row, metadata as JSON texts or false} of `ids`; of the fields
+-- that are not wanted nothing is read or decoded, and they are empty.
 function recall.reply(index, codec_key, ids, values, fields)
   local states, metadata = '', {}
   if #ids > 0 and fields ~= 'metadata' then

@@ -46,7 +46,7 @@ def recall_recent(agent_id: str, count: int, fields: str) -> Flow[list[Memory]]:
 
 
 def recall_between(
-    agent_id: str, start: int | None, end: int | None, limit: int, newest_first: bool, fields: str
+    agent_id: str, start: int | None, end: int | None, *, limit: int, newest_first: bool, fields: str
 ) -> Flow[list[Memory]]:
     """Recall the first `limit` memories of a range; more than one call only where some were evicted."""
     first, last = _bounds(start, end)
@@ -54,7 +54,9 @@ def recall_between(
     memories: list[Memory] = []
     while len(memories) < limit and first <= last:
         left = limit - len(memories)
-        page, after = yield from _recall_page(agent_id, first, last, left, newest_first, fields)
+        page, after = yield from _recall_page(
+            agent_id, first, last, limit=left, newest_first=newest_first, fields=fields
+        )
         memories += page
         if after is None:
             break
@@ -65,10 +67,12 @@ def recall_between(
 def recall_page(
     agent_id: str, start: int | None, end: int | None, page: int, fields: str
 ) -> Flow[tuple[list[Memory], int | None]]:
-    """Recall one page of a range, oldest first; also return where the next one starts, None after the last."""
+    """Recall one page of a range, oldest first; also return where the next starts, None after the last."""
     first, last = _bounds(start, end)
     checks.integer(page, "page", 1, checks.MAX_BATCH)
-    memories, after = yield from _recall_page(agent_id, first, last, page, False, fields)
+    memories, after = yield from _recall_page(
+        agent_id, first, last, limit=page, newest_first=False, fields=fields
+    )
     return memories, after + 1 if after is not None and after < last else None
 
 
@@ -97,9 +101,9 @@ def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
 
 
 def _recall_page(
-    agent_id: str, first: int, last: int, limit: int, newest_first: bool, fields: str
+    agent_id: str, first: int, last: int, *, limit: int, newest_first: bool, fields: str
 ) -> Flow[tuple[list[Memory], int | None]]:
-    """Recall up to `limit` memories; also return the last timestamp looked at, None where no more are left."""
+    """Recall up to `limit` memories; also return the last timestamp looked at, None where none is left."""
     checks.choice(fields, "fields", FIELDS)
     order = "newest" if newest_first else "oldest"
     reply = yield from run(_recall_call("recall_range", agent_id, first, last, limit, order, fields))

@@ -56,7 +56,11 @@ class Recalling(Blocking):
         Redis has evicted are passed over. `fields` as in `retrieve_agent_memories`; raises as
         `get_recent_memories`.
         """
-        return self._drive(recalling.recall_between(agent_id, start, end, limit, newest_first, fields))
+        return self._drive(
+            recalling.recall_between(
+                agent_id, start, end, limit=limit, newest_first=newest_first, fields=fields
+            )
+        )
 
     def iterate_memories(
         self,
@@ -116,7 +120,11 @@ class AsyncRecalling(Awaited):
         newest_first: bool = False,
         fields: str = "both",
     ) -> list[Memory]:
-        return await self._drive(recalling.recall_between(agent_id, start, end, limit, newest_first, fields))
+        return await self._drive(
+            recalling.recall_between(
+                agent_id, start, end, limit=limit, newest_first=newest_first, fields=fields
+            )
+        )
 
     async def iterate_memories(
         self,

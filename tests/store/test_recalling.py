@@ -34,11 +34,10 @@ def test_several_in_the_order_asked(filled, toy):
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-@pytest.mark.parametrize(
-    ("start", "end"), [(None, None), (30, 90), (31, 89), (95, None), (None, 5), (90, 30)]
-)
+@pytest.mark.parametrize("bounds", [(None, None), (30, 90), (31, 89), (95, None), (None, 5), (90, 30)])
 @pytest.mark.parametrize("limit", [1, 4, 1000])
-def test_a_range_passes_over_evicted_memories(filled, toy, start, end, limit, newest_first):
+def test_a_range_passes_over_evicted_memories(filled, toy, bounds, limit, newest_first):
+    start, end = bounds
     gone = [30, 40, 50, 250]
     toy.delete(*(keys.memory("a", t) for t in gone))
     kept = [t for t in TIMESTAMPS if t not in gone and (start or 0) <= t <= (end or 1000)]
