@@ -3,9 +3,9 @@
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] first and ARGV[2] last timestamp, both included. ARGV[3] limit, from 1. ARGV[4] oldest or
      newest, which come first. ARGV[5] fields: both, states or metadata.
-     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, next}; metadata are JSON texts or
-     false, B is at most limit. A field that is not wanted is empty. `next` is the last timestamp looked at,
-     after which to go on, or false where the range has no more.
+     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, next}; metadata are JSON texts
+     or false, B is at most limit. A field that is not wanted is empty. `next` is the last timestamp looked
+     at, after which to go on, or false where the range has no more.
      Errors MEMERR BADARG NOCODEC CORRUPT WRONGTYPE BADCODEC.
      Cost O(limit + log N) and one run of each decoder. ]]
 -- @include errors
