@@ -2,8 +2,9 @@
 --[[ Recalls memories of one agent by their timestamps.
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] timestamps, a JSON array of integers.
+     ARGV[2] fields: both, states or metadata. ARGV[3] error, or skip to pass over those that there are not.
      Returns in the order asked {timestamps, states FLOAT[B, input_dim] row after row, metadata}; metadata are
-     JSON texts or false.
+     JSON texts or false. A field that is not wanted is empty.
      Errors MEMERR BADARG NOTFOUND NOCODEC CORRUPT WRONGTYPE BADCODEC.
      Cost O(B) and one run of each decoder. ]]
 -- @include errors
@@ -18,11 +19,17 @@ return errors.guard(function()
   arguments.key_type(codec_key, 'ReJSON-RL')
   local ids = timestamps.parse(ARGV[1], 'timestamps')
   arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
-  local values = layout.get(index, ids)
-  for i, value in ipairs(values) do
-    if not value then
+  local fields = recall.fields(ARGV[2])
+  if ARGV[3] ~= 'error' and ARGV[3] ~= 'skip' then
+    errors.refuse('BADARG', 'missing is ' .. tostring(ARGV[3]) .. ', not error or skip')
+  end
+  local found, values = {}, {}
+  for i, value in ipairs(layout.get(index, ids)) do
+    if value then
+      found[#found + 1], values[#values + 1] = ids[i], value
+    elseif ARGV[3] == 'error' then
       errors.refuse('NOTFOUND', string.format('agent %s has no memory at %s', layout.agent(index), ids[i]))
     end
   end
-  return recall.reply(index, codec_key, ids, values)
+  return recall.reply(index, codec_key, found, values, fields)
 end)

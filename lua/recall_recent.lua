@@ -1,9 +1,9 @@
 #!lua flags=no-writes
 --[[ Recalls the newest memories of one agent, newest first, passing over those whose value Redis has evicted.
      KEYS[1] index zset. KEYS[2] agent memory_system.
-     ARGV[1] count, from 1.
+     ARGV[1] count, from 1. ARGV[2] fields: both, states or metadata.
      Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata}; metadata are JSON texts or
-     false, B is at most count.
+     false, B is at most count. A field that is not wanted is empty.
      Errors MEMERR BADARG NOCODEC CORRUPT WRONGTYPE BADCODEC.
      Cost O(count + log N) and one run of each decoder. ]]
 -- @include errors
@@ -16,15 +16,12 @@ return errors.guard(function()
   arguments.key_type(index, 'zset')
   arguments.key_type(codec_key, 'ReJSON-RL')
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
+  local fields = recall.fields(ARGV[2])
   local ids, values, seen = {}, {}, 0
   repeat
     local page = layout.newest(index, seen, count - #ids)
-    for i, value in ipairs(layout.get(index, page)) do
-      if value then
-        ids[#ids + 1], values[#values + 1] = page[i], value
-      end
-    end
+    recall.gather(index, page, ids, values)
     seen = seen + #page
   until #page == 0 or #ids == count or seen >= arguments.largest_batch
-  return recall.reply(index, codec_key, ids, values)
+  return recall.reply(index, codec_key, ids, values, fields)
 end)

@@ -9,7 +9,7 @@ import json
 import math
 import operator
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from modules_store import errors
@@ -61,6 +61,13 @@ def positive(value: float, argument: str) -> float:
     """Return `value` if it is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise errors.InvalidInputError(f"{argument} is {value!r}, not a number above 0")
+    return value
+
+
+def choice(value: str, argument: str, choices: Sequence[str]) -> str:
+    """Return `value` if it is one of `choices`."""
+    if value not in choices:
+        raise errors.InvalidInputError(f"{argument} is {value!r}, not one of {', '.join(choices)}")
     return value
 
 

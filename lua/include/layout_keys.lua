@@ -60,6 +60,19 @@ function layout.count_preceding(index, id)
   return redis.call('ZCOUNT', index, '-inf', '(' .. id)
 end
 
+-- The first `limit` ids from `first` to `last`, both included: oldest first, or newest first.
+function layout.between(index, first, last, limit, newest_first)
+  if newest_first then
+    return redis.call('ZRANGE', index, last, first, 'BYSCORE', 'REV', 'LIMIT', 0, limit)
+  end
+  return redis.call('ZRANGE', index, first, last, 'BYSCORE', 'LIMIT', 0, limit)
+end
+
+-- How many ids there are from `first` to `last`, both included.
+function layout.count_between(index, first, last)
+  return redis.call('ZCOUNT', index, first, last)
+end
+
 -- The first of ids[from … to] that the index has or whose keys exist, or nil.
 local function first_taken(index, ids, from, to)
   for i, score in ipairs(redis.call('ZMSCORE', index, unpack(ids, from, to))) do

@@ -3,40 +3,113 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from modules_store import checks, codec, keys
-from modules_store.commands import ScriptCall, script
+from modules_store.commands import Argument, ScriptCall, script
 from modules_store.flows import Flow, run
 from modules_store.memories import Memory
+
+FIELDS = ("both", "states", "metadata")
 
 
 def recall_memory(agent_id: str, timestamp: int) -> Flow[Memory]:
     """Recall the memory that an agent has at `timestamp`; MemoryNotFoundError where there is none."""
-    call = _recall_call("recall_memories", agent_id, json.dumps([checks.timestamp(timestamp, "timestamp")]))
+    ids = [checks.timestamp(timestamp, "timestamp")]
+    call = _recall_call("recall_memories", agent_id, json.dumps(ids), "both", "error")
     return parse_memories(agent_id, (yield from run(call)))[0]
 
 
-def recall_recent(agent_id: str, count: int) -> Flow[list[Memory]]:
-    """Recall up to `count` memories of an agent, newest first."""
-    call = _recall_call("recall_recent", agent_id, checks.integer(count, "count"))
+def recall_memories(
+    agent_id: str, timestamps: Iterable[int], missing: str, fields: str
+) -> Flow[list[Memory]]:
+    """Recall the memories at `timestamps`, in that order."""
+    ids = [checks.timestamp(value, f"timestamps[{i}]") for i, value in enumerate(timestamps)]
+    checks.agent_id(agent_id)
+    checks.choice(missing, "missing", ("error", "skip"))
+    checks.choice(fields, "fields", FIELDS)
+    if not ids:
+        return []
+    checks.integer(len(ids), "the number of timestamps", 1, checks.MAX_BATCH)
+    call = _recall_call("recall_memories", agent_id, json.dumps(ids), fields, missing)
     return parse_memories(agent_id, (yield from run(call)))
+
+
+def recall_recent(agent_id: str, count: int, fields: str) -> Flow[list[Memory]]:
+    """Recall up to `count` memories of an agent, newest first."""
+    checks.choice(fields, "fields", FIELDS)
+    call = _recall_call("recall_recent", agent_id, checks.integer(count, "count"), fields)
+    return parse_memories(agent_id, (yield from run(call)))
+
+
+def recall_between(
+    agent_id: str, start: int | None, end: int | None, *, limit: int, newest_first: bool, fields: str
+) -> Flow[list[Memory]]:
+    """Recall the first `limit` memories of a range; more than one call only where some were evicted."""
+    first, last = _bounds(start, end)
+    checks.integer(limit, "limit", 1, checks.MAX_BATCH)
+    memories: list[Memory] = []
+    while len(memories) < limit and first <= last:
+        left = limit - len(memories)
+        page, after = yield from _recall_page(
+            agent_id, first, last, limit=left, newest_first=newest_first, fields=fields
+        )
+        memories += page
+        if after is None:
+            break
+        first, last = (first, after - 1) if newest_first else (after + 1, last)
+    return memories
+
+
+def recall_page(
+    agent_id: str, start: int | None, end: int | None, page: int, fields: str
+) -> Flow[tuple[list[Memory], int | None]]:
+    """Recall one page of a range, oldest first; also return where the next starts, None after the last."""
+    first, last = _bounds(start, end)
+    checks.integer(page, "page", 1, checks.MAX_BATCH)
+    memories, after = yield from _recall_page(
+        agent_id, first, last, limit=page, newest_first=False, fields=fields
+    )
+    return memories, after + 1 if after is not None and after < last else None
+
+
+def count_memories(agent_id: str, start: int | None, end: int | None) -> Flow[int]:
+    """Count the memories in a range of timestamps."""
+    checks.agent_id(agent_id)
+    return int((yield from run(script("count_memories", [keys.index(agent_id)], *_bounds(start, end)))))
 
 
 def parse_memories(agent_id: str, reply: Sequence[Any]) -> list[Memory]:
     """Return the memories in the reply of a recall."""
-    timestamps, blob, metadata = reply
+    timestamps, blob, metadata = reply[:3]
     if not timestamps:
         return []
+    count = len(timestamps)
+    states = codec.from_rows(blob, count) if blob else np.empty((count, 0), np.float32)
     return [
         Memory(agent_id, int(timestamp), state, None if text is None else json.loads(text))
-        for timestamp, state, text in zip(
-            timestamps, codec.from_rows(blob, len(timestamps)), metadata, strict=True
-        )
+        for timestamp, state, text in zip(timestamps, states, metadata or [None] * count, strict=True)
     ]
 
 
-def _recall_call(name: str, agent_id: str, argument: str | int) -> ScriptCall:
+def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
+    first = 0 if start is None else checks.timestamp(start, "start")
+    return first, checks.MAX_TIMESTAMP if end is None else checks.timestamp(end, "end")
+
+
+def _recall_page(
+    agent_id: str, first: int, last: int, *, limit: int, newest_first: bool, fields: str
+) -> Flow[tuple[list[Memory], int | None]]:
+    """Recall up to `limit` memories; also return the last timestamp looked at, None where none is left."""
+    checks.choice(fields, "fields", FIELDS)
+    order = "newest" if newest_first else "oldest"
+    reply = yield from run(_recall_call("recall_range", agent_id, first, last, limit, order, fields))
+    return parse_memories(agent_id, reply), None if reply[3] is None else int(reply[3])
+
+
+def _recall_call(name: str, agent_id: str, *arguments: Argument) -> ScriptCall:
     checks.agent_id(agent_id)
-    return script(name, [keys.index(agent_id), keys.agent_memory_system(agent_id)], argument)
+    return script(name, [keys.index(agent_id), keys.agent_memory_system(agent_id)], *arguments)

@@ -57,14 +57,14 @@ def policy_of(threshold=100_000, **others) -> dict:
     return {"retention": retention, **others}
 
 
-def recall_memories(node: redis.Redis, timestamps, agent: str = "a"):
+def recall_memories(node: redis.Redis, timestamps, agent: str = "a", fields="both", missing="error"):
     """Run recall_memories; return timestamps, float32[B, D], metadata texts."""
-    return _recall(node, "recall_memories", _text(timestamps), agent)
+    return _recall(node, "recall_memories", agent, _text(timestamps), fields, missing)
 
 
-def recall_recent(node: redis.Redis, count, agent: str = "a"):
+def recall_recent(node: redis.Redis, count, agent: str = "a", fields="both"):
     """Run recall_recent; return timestamps, float32[B, D], metadata texts."""
-    return _recall(node, "recall_recent", count, agent)
+    return _recall(node, "recall_recent", agent, count, fields)
 
 
 def switch_codec(node: redis.Redis, configuration, agent: str = "a", groups=()) -> int:
@@ -104,10 +104,10 @@ def contents(node: redis.Redis) -> dict[bytes, bytes]:
     return {key: node.dump(key) for key in node.scan_iter("agent:*", count=10_000)}
 
 
-def _recall(node: redis.Redis, name: str, argument, agent: str):
+def _recall(node: redis.Redis, name: str, agent: str, *arguments):
     agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
     timestamps, blob, metadata = node.execute_command(
-        "EVAL_RO", scripts.load(name).text, 2, *agent_keys, argument
+        "EVAL_RO", scripts.load(name).text, 2, *agent_keys, *arguments
     )
     return [int(t) for t in timestamps], np.frombuffer(blob, "<f4").reshape(-1, toy_codec.INPUT_DIM), metadata
 

@@ -46,6 +46,8 @@ def test_one_round_trip_an_operation(store, toy):
     assert _commands_of(toy, lambda: store.store_agent_memories("a", rows, [{"n": 1}] * 100)) == ["EVALSHA"]
     assert _commands_of(toy, lambda: store.get_recent_memories("a", 100)) == ["EVALSHA_RO"]
     assert _commands_of(toy, lambda: store.retrieve_agent_memory("a", timestamp)) == ["EVALSHA_RO"]
+    store.get_memories_between("a")
+    assert _commands_of(toy, lambda: store.get_memories_between("a", limit=100)) == ["EVALSHA_RO"]
 
 
 def test_the_codec_and_each_script_are_fetched_and_sent_once(server, toy):

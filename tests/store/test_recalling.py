@@ -1,0 +1,90 @@
+"""Recalling several memories, ranges, pages, counts and single fields, against what was stored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modules_store import InvalidInputError, MemoryNotFoundError, keys
+from tests.store import toy_codec
+
+TIMESTAMPS = list(range(10, 260, 10))
+ROWS = toy_codec.states(len(TIMESTAMPS))
+
+
+@pytest.fixture
+def filled(store):
+    store.store_agent_memories("a", ROWS, [{"n": t} for t in TIMESTAMPS], TIMESTAMPS)
+    return store
+
+
+def times(memories) -> list[int]:
+    return [memory.timestamp for memory in memories]
+
+
+def test_several_in_the_order_asked(filled, toy):
+    memories = filled.retrieve_agent_memories("a", [30, 10, 30])
+    np.testing.assert_array_equal([m.state for m in memories], ROWS[[2, 0, 2]])
+    assert [m.metadata for m in memories] == [{"n": 30}, {"n": 10}, {"n": 30}]
+    toy.delete(keys.memory("a", 20))
+    assert times(filled.retrieve_agent_memories("a", [30, 20, 15, 10], missing="skip")) == [30, 10]
+    with pytest.raises(MemoryNotFoundError, match="no memory at 20"):
+        filled.retrieve_agent_memories("a", [30, 20, 15])
+    assert filled.retrieve_agent_memories("a", []) == []
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("bounds", [(None, None), (30, 90), (31, 89), (95, None), (None, 5), (90, 30)])
+@pytest.mark.parametrize("limit", [1, 4, 1000])
+def test_a_range_passes_over_evicted_memories(filled, toy, bounds, limit, newest_first):
+    start, end = bounds
+    gone = [30, 40, 50, 250]
+    toy.delete(*(keys.memory("a", t) for t in gone))
+    kept = [t for t in TIMESTAMPS if t not in gone and (start or 0) <= t <= (end or 1000)]
+    memories = filled.get_memories_between("a", start, end, limit=limit, newest_first=newest_first)
+    assert times(memories) == sorted(kept, reverse=newest_first)[:limit]
+    assert filled.count_memories("a", start, end) == sum(
+        (start or 0) <= t <= (end or 1000) for t in TIMESTAMPS
+    )
+
+
+@pytest.mark.parametrize("page", [1, 5, 24, 25, 1000])
+def test_pages_have_every_memory_once(filled, toy, page):
+    toy.delete(*(keys.memory("a", t) for t in (10, 20, 120, 250)))
+    kept = [t for t in TIMESTAMPS if t not in (10, 20, 120, 250)]
+    assert times(filled.iterate_memories("a", page=page)) == kept
+    assert times(filled.iterate_memories("a", 100, 200, page=page)) == [t for t in kept if 100 <= t <= 200]
+
+
+@pytest.mark.parametrize(
+    "recall",
+    [
+        lambda s, f: s.retrieve_agent_memories("a", [10, 20], fields=f),
+        lambda s, f: s.get_memories_between("a", end=20, fields=f),
+        lambda s, f: list(s.iterate_memories("a", end=20, fields=f)),
+        lambda s, f: s.get_recent_memories("a", 25, fields=f)[:-3:-1],
+    ],
+)
+def test_fields(filled, toy, recall):
+    assert [m.metadata for m in recall(filled, "states")] == [None, None]
+    np.testing.assert_array_equal([m.state for m in recall(filled, "states")], ROWS[:2])
+    toy.delete(keys.decoder("toy", 1))
+    assert [(m.state.shape, m.metadata["n"]) for m in recall(filled, "metadata")] == [((0,), 10), ((0,), 20)]
+    with pytest.raises(InvalidInputError, match="fields is 'all'"):
+        recall(filled, "all")
+
+
+def test_an_unknown_agent(store):
+    assert store.get_memories_between("x") == list(store.iterate_memories("x")) == []
+    assert store.count_memories("x") == 0
+
+
+def test_bad_arguments(filled):
+    with pytest.raises(InvalidInputError, match="missing is 'no'"):
+        filled.retrieve_agent_memories("a", [10], missing="no")
+    with pytest.raises(InvalidInputError, match="limit is 16385"):
+        filled.get_memories_between("a", limit=16385)
+    with pytest.raises(InvalidInputError, match="start is -1"):
+        filled.count_memories("a", -1)
+    with pytest.raises(InvalidInputError, match="page is 0"):
+        next(iter(filled.iterate_memories("a", page=0)))
