@@ -16,6 +16,7 @@ return errors.guard(function()
   local index = KEYS[1]
   arguments.key_type(index, 'zset')
   local ids = timestamps.parse(ARGV[1], 'timestamps')
+  arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
   local before = layout.count(index)
   memories.drop(index, ids)
   return before - layout.count(index)

@@ -20,6 +20,15 @@ class Deleting(Blocking):
         """
         return self._drive(deleting.delete_memories(agent_id, timestamps))
 
+    def delete_agent(self, agent_id: str) -> int:
+        """Delete all that there is of an agent; return how many memories the index had.
+
+        Memories go in steps of up to 16,384, then values and metadata that the index does not have, which
+        takes a SCAN of the whole keyspace, then the documents. A call that was cut off can be repeated.
+        What others store meanwhile may be deleted, too, or stay. Bindings stay. Raises as `delete_memories`.
+        """
+        return self._drive(deleting.delete_agent(agent_id))
+
 
 @documented_by(Deleting)
 class AsyncDeleting(Awaited):
@@ -27,3 +36,6 @@ class AsyncDeleting(Awaited):
 
     async def delete_memories(self, agent_id: str, timestamps: Iterable[int]) -> int:
         return await self._drive(deleting.delete_memories(agent_id, timestamps))
+
+    async def delete_agent(self, agent_id: str) -> int:
+        return await self._drive(deleting.delete_agent(agent_id))

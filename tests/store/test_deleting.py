@@ -34,3 +34,14 @@ def test_more_than_one_step_deletes_all(store, redis_client: redis.Redis):
 def test_bad_timestamps_are_refused(store):
     with pytest.raises(InvalidTimestampError, match="timestamps"):
         store.delete_memories("a", [1, 1])
+
+
+def test_a_deleted_agent_leaves_nothing_and_others_stay(store, redis_client: redis.Redis):
+    states = np.zeros((3, toy_codec.INPUT_DIM), np.float32)
+    for agent in ("a*[b]?\\", "a!b"):
+        store.store_agent_memories(agent, states, [{"n": n} for n in range(3)], [1, 2, 3])
+    redis_client.zrem(keys.index("a*[b]?\\"), "2")
+    assert store.delete_agent("a*[b]?\\") == 2
+    assert [key for key in redis_client.scan_iter() if key.startswith(b"agent:{a*")] == []
+    assert len(store.get_recent_memories("a!b")) == 3
+    assert store.delete_agent("a*[b]?\\") == 0
