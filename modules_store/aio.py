@@ -37,6 +37,7 @@ class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncDeleting, AsyncCo
         codec_version: int | None = None,
         compression_threshold: int | None = None,
         policy: Policy | None = None,
+        unbound: str = "float16",
     ) -> None:
         """Prepare a client; nothing is sent before the first operation.
 
@@ -45,7 +46,7 @@ class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncDeleting, AsyncCo
         """
         self._redis = connect(redis_url)
         self._owns_connections = isinstance(redis_url, str)
-        self._systems = memory_systems(codec, codec_version, compression_threshold, policy)
+        self._systems = memory_systems(codec, codec_version, compression_threshold, policy, unbound)
 
     async def close(self) -> None:
         """Close the connections, unless they are those of a `redis.asyncio.Redis` that was given."""

@@ -44,6 +44,7 @@ class RedisAgentMemory(Storing, Recalling, Deleting, Counting, Encoding):
         codec_version: int | None = None,
         compression_threshold: int | None = None,
         policy: Policy | None = None,
+        unbound: str = "float16",
     ) -> None:
         """Prepare a client; nothing is sent before the first operation.
 
@@ -59,10 +60,11 @@ class RedisAgentMemory(Storing, Recalling, Deleting, Counting, Encoding):
         `policy` says which memories are kept; `compression_threshold` is short for
         `Policy(retention=Oldest(compression_threshold))`: past so many memories an agent loses the oldest
         fifth of its hundred oldest. Without either the threshold is 1000.
+        `unbound="error"` refuses stores of an agent that nobody bound, instead of taking "float16".
         Raises InvalidInputError.
         """
         self._redis = connect(redis_url)
-        self._systems = memory_systems(codec, codec_version, compression_threshold, policy)
+        self._systems = memory_systems(codec, codec_version, compression_threshold, policy, unbound)
 
     def close(self) -> None:
         """Close the connections, unless they are those of a `redis.Redis` that was given."""
@@ -98,7 +100,11 @@ class RedisAgentMemory(Storing, Recalling, Deleting, Counting, Encoding):
 
 
 def memory_systems(
-    codec: str | None, codec_version: int | None, compression_threshold: int | None, policy: Policy | None
+    codec: str | None,
+    codec_version: int | None,
+    compression_threshold: int | None,
+    policy: Policy | None,
+    unbound: str = "float16",
 ) -> MemorySystems:
     """Return what a client's arguments say about codecs and policies; raise InvalidInputError."""
     if codec is not None:
@@ -114,7 +120,9 @@ def memory_systems(
         policy = Policy(retention=Oldest(compression_threshold))
     if policy is not None and not isinstance(policy, Policy):
         raise errors.InvalidInputError(f"policy is of type {type(policy).__name__}, not a Policy")
-    return MemorySystems(codec, codec_version, policy)
+    if unbound not in ("float16", "error"):
+        raise errors.InvalidInputError(f"unbound is {unbound!r}, neither 'float16' nor 'error'")
+    return MemorySystems(codec, codec_version, policy, unbound)
 
 
 def connect(redis_url: str | redis.Redis) -> redis.Redis:
