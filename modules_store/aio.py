@@ -14,6 +14,8 @@ from modules_store.attempts import Attempts, Patience
 from modules_store.client import memory_systems
 from modules_store.commands import Command
 from modules_store.connections import AsyncConnections
+from modules_store.operations.counting import AsyncCounting
+from modules_store.operations.deleting import AsyncDeleting
 from modules_store.operations.encoding import AsyncEncoding
 from modules_store.operations.keeping import AsyncKeeping
 from modules_store.operations.recalling import AsyncRecalling
@@ -21,7 +23,9 @@ from modules_store.operations.storing import AsyncStoring
 from modules_store.policy import Policy
 
 
-class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncEncoding, AsyncKeeping):
+class AsyncRedisAgentMemory(
+    AsyncStoring, AsyncRecalling, AsyncDeleting, AsyncCounting, AsyncKeeping, AsyncEncoding
+):
     """`RedisAgentMemory` for asyncio: the same methods, arguments, results and errors, awaited.
 
     Instances may be shared between the tasks of one event loop.
@@ -39,6 +43,7 @@ class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncEncoding, AsyncKe
         codec_version: int | None = None,
         compression_threshold: int | None = None,
         policy: Policy | None = None,
+        unbound: str = "float16",
         retries: int = 3,
         timeout_s: float | None = None,
         **connection_options: Any,
@@ -50,7 +55,7 @@ class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncEncoding, AsyncKe
         """
         self._patience = Patience(retries, timeout_s)
         self._connections = AsyncConnections(redis_url, connection_options, timeout_s)
-        self._systems = memory_systems(codec, codec_version, compression_threshold, policy)
+        self._systems = memory_systems(codec, codec_version, compression_threshold, policy, unbound)
 
     async def close(self) -> None:
         """Close the connections, unless they are those of a `redis.asyncio.Redis` that was given."""

@@ -13,6 +13,8 @@ from modules_store.attempts import Attempts, Patience
 from modules_store.commands import Command
 from modules_store.connections import Connections
 from modules_store.flows.systems import MemorySystems
+from modules_store.operations.counting import Counting
+from modules_store.operations.deleting import Deleting
 from modules_store.operations.encoding import Encoding
 from modules_store.operations.keeping import Keeping
 from modules_store.operations.recalling import Recalling
@@ -21,7 +23,7 @@ from modules_store.policy import Policy
 from modules_store.retention import Oldest
 
 
-class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
+class RedisAgentMemory(Storing, Recalling, Deleting, Counting, Keeping, Encoding):
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
     States go to the server and come back as they are; the codec runs there, inside the same script that
@@ -45,6 +47,7 @@ class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
         codec_version: int | None = None,
         compression_threshold: int | None = None,
         policy: Policy | None = None,
+        unbound: str = "float16",
         retries: int = 3,
         timeout_s: float | None = None,
         **connection_options: Any,
@@ -64,6 +67,7 @@ class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
         `Policy(retention=Oldest(compression_threshold))`: past so many memories an agent loses the oldest
         fifth of its hundred oldest. Without either an agent has the policy that it is bound to, and where
         it is not, a threshold of 1000.
+        `unbound="error"` refuses stores of an agent that nobody bound, instead of taking "float16".
         `retries` is how often a command is sent again, after a pause that grows, whose answer was lost or
         which the server was too busy to begin; a store that was done is not done again. `timeout_s` is how
         many seconds an operation may take, repetitions and pauses included; None for ever.
@@ -71,7 +75,7 @@ class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
         """
         self._patience = Patience(retries, timeout_s)
         self._connections = Connections(redis_url, connection_options, timeout_s)
-        self._systems = memory_systems(codec, codec_version, compression_threshold, policy)
+        self._systems = memory_systems(codec, codec_version, compression_threshold, policy, unbound)
 
     def close(self) -> None:
         """Close the connections, unless they are those of a `redis.Redis` that was given."""
@@ -118,7 +122,11 @@ class RedisAgentMemory(Storing, Recalling, Encoding, Keeping):
 
 
 def memory_systems(
-    codec: str | None, codec_version: int | None, compression_threshold: int | None, policy: Policy | None
+    codec: str | None,
+    codec_version: int | None,
+    compression_threshold: int | None,
+    policy: Policy | None,
+    unbound: str = "float16",
 ) -> MemorySystems:
     """Return what a client's arguments say about codecs and policies; raise InvalidInputError."""
     if codec is not None:
@@ -134,4 +142,5 @@ def memory_systems(
         policy = Policy(retention=Oldest(compression_threshold))
     if policy is not None and not isinstance(policy, Policy):
         raise errors.InvalidInputError(f"policy is of type {type(policy).__name__}, not a Policy")
-    return MemorySystems(codec, codec_version, policy)
+    checks.choice(unbound, "unbound", ("float16", "error"))
+    return MemorySystems(codec, codec_version, policy, unbound)

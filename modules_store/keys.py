@@ -18,6 +18,11 @@ def memory(agent_id: str, timestamp: int) -> str:
     return f"agent:{{{agent_id}}}:memory:{timestamp}"
 
 
+def memory_prefix(agent_id: str) -> str:
+    """What the keys of all memories of an agent, and of their metadata, begin with."""
+    return f"agent:{{{agent_id}}}:memory:"
+
+
 def memory_metadata(agent_id: str, timestamp: int) -> str:
     """RedisJSON document of one memory; exists only where metadata was given."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}:meta"

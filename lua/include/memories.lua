@@ -19,4 +19,10 @@ function memories.drop(index, ids)
   return layout.drop(index, ids)
 end
 
+-- Removes what is kept beside the memories of an agent that has none left.
+function memories.forget(index)
+  redis.call('UNLINK', unpack(companions.keys(index)))
+  redis.call('UNLINK', index:sub(1, -#'memories' - 1) .. 'tokens')
+end
+
 return memories

@@ -15,20 +15,29 @@ from modules_store.policy import Policy
 class MemorySystems:
     """The codecs and policies that a client stores with: fetched when first needed, then kept."""
 
-    def __init__(self, name: str | None, version: int | None, policy: Policy | None) -> None:
+    def __init__(
+        self, name: str | None, version: int | None, policy: Policy | None, unbound: str = "float16"
+    ) -> None:
         """Take the codec's name and its version, None for the latest at the time of fetching, and the policy.
 
-        Where `name` or the policy is None, an agent's bindings say it; an agent without has the defaults.
+        Where `name` or the policy is None, an agent's bindings say it; an agent without has the defaults,
+        or is refused where `unbound` is "error" and no codec is bound.
         """
         self._name = name
         self._version = version
+        self._unbound = unbound
         self._policy = policy
         self._bindings: list[Binding] | None = None
         self._codecs: dict[tuple[str, int | None], Codec] = {}
 
     def codec(self, agent_id: str) -> Flow[Codec]:
         """Return the codec of an agent, fetching what was not fetched yet."""
-        name, version = (yield from self.choose(agent_id)) or (codec.DEFAULT_CODEC, None)
+        chosen = yield from self.choose(agent_id)
+        if chosen is None and self._unbound == "error":
+            raise errors.CodecNotFoundError(
+                f"agent {agent_id} is bound to no codec: use bind({agent_id!r}, codec) or codec="
+            )
+        name, version = chosen or (codec.DEFAULT_CODEC, None)
         return self._codecs.get((name, version)) or (yield from self.fetch(name, version))
 
     def policy(self, agent_id: str) -> Flow[Policy]:

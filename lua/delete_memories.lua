@@ -1,0 +1,20 @@
+#!lua
+--[[ Deletes memories of one agent by their timestamps, with all that goes with them; what has a value or
+     metadata but no index entry goes, too. Repeated, it deletes what is left.
+     KEYS[1] index zset.
+     ARGV[1] timestamps, a JSON array of integers.
+     Returns how many of them the index had.
+     Errors MEMERR BADARG WRONGTYPE.
+     Cost O(B log N). ]]
+-- @include errors
+-- @include arguments
+-- @include timestamps
+-- @include memories
+
+return errors.guard(function()
+  local index = KEYS[1]
+  arguments.key_type(index, 'zset')
+  local ids = timestamps.parse(ARGV[1], 'timestamps')
+  arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
+  return memories.drop(index, ids)
+end)
