@@ -25,7 +25,7 @@ from modules_store.errors import (
     TimestampExistsError,
     UnsupportedServerError,
 )
-from modules_store.memories import Memory, ReEncoded
+from modules_store.memories import Memory, ReEncoded, Similar
 from modules_store.policy import Oldest, Policy
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "RedisAgentMemory",
     "ServerError",
     "ServerStartError",
+    "Similar",
     "StateRangeError",
     "StateShapeError",
     "StateTypeError",

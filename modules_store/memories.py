@@ -21,6 +21,15 @@ class Memory:
     metadata: dict[str, Any] | None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Similar:
+    """A memory that is near to a state."""
+
+    memory: Memory
+    distance: float
+    """Euclidean, between that state and the memory's, in the units of the states."""
+
+
 @dataclass(frozen=True)
 class ReEncoded:
     """What re-encoding an agent's memories has done so far."""

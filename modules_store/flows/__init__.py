@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from modules_store.commands import Command, ScriptCall
 
@@ -25,3 +25,14 @@ def run(call: ScriptCall) -> Flow[Any]:
         return (yield call.run())
     yield call.load()
     return (yield call.run())
+
+
+def run_with(needed: Command, code: str, call: ScriptCall) -> Flow[Any]:
+    """Run a script that refuses with `MEMERR code` where the server lacks what `needed` stores; once then."""
+    try:
+        return (yield from run(call))
+    except ResponseError as error:
+        if f"MEMERR {code} " not in str(error):
+            raise
+    yield needed
+    return (yield from run(call))
