@@ -1,6 +1,7 @@
 #!lua flags=no-writes
---[[ Finds the memories of one agent whose states, as they are recalled, are nearest to a given one by Euclidean
-     distance. Memories whose value Redis has evicted are passed over; of equally near ones the newer is first.
+--[[ Finds the memories of one agent whose states, as they are recalled, are nearest to a given one, by
+     Euclidean distance. Memories whose value Redis has evicted are passed over; of equally near
+     ones the newer is first.
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] state FLOAT[input_dim], little endian. ARGV[2] k, from 1. ARGV[3] how many of the newest memories
      to look at, from 1.

@@ -17,6 +17,7 @@ from modules_store.errors import (
     MissingModuleError,
     NonFiniteStateError,
     OutOfMemoryError,
+    SearchIndexError,
     ServerError,
     ServerStartError,
     StateRangeError,
@@ -25,7 +26,7 @@ from modules_store.errors import (
     TimestampExistsError,
     UnsupportedServerError,
 )
-from modules_store.memories import Memory, ReEncoded, Similar
+from modules_store.memories import Found, Memory, ReEncoded, Similar
 from modules_store.policy import Oldest, Policy
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "CodecNotFoundError",
     "ConnectionLostError",
     "CorruptMemoryError",
+    "Found",
     "InvalidAgentIdError",
     "InvalidInputError",
     "InvalidMetadataError",
@@ -49,6 +51,7 @@ __all__ = [
     "Policy",
     "ReEncoded",
     "RedisAgentMemory",
+    "SearchIndexError",
     "ServerError",
     "ServerStartError",
     "Similar",

@@ -12,13 +12,14 @@ from redis.backoff import NoBackoff
 from modules_store import errors, flows
 from modules_store.client import memory_systems, refuse_decoding
 from modules_store.operations.encoding import AsyncEncoding
+from modules_store.operations.querying import AsyncQuerying
 from modules_store.operations.recalling import AsyncRecalling
 from modules_store.operations.searching import AsyncSearching
 from modules_store.operations.storing import AsyncStoring
 from modules_store.policy import Policy
 
 
-class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncSearching, AsyncEncoding):
+class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncSearching, AsyncQuerying, AsyncEncoding):
     """`RedisAgentMemory` for asyncio: the same methods, arguments, results and errors, awaited.
 
     Instances may be shared between the tasks of one event loop.

@@ -13,13 +13,14 @@ from redis.retry import Retry
 from modules_store import checks, errors, flows
 from modules_store.flows.systems import MemorySystems
 from modules_store.operations.encoding import Encoding
+from modules_store.operations.querying import Querying
 from modules_store.operations.recalling import Recalling
 from modules_store.operations.searching import Searching
 from modules_store.operations.storing import Storing
 from modules_store.policy import Oldest, Policy
 
 
-class RedisAgentMemory(Storing, Recalling, Searching, Encoding):
+class RedisAgentMemory(Storing, Recalling, Searching, Querying, Encoding):
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
     States go to the server and come back as they are; the codec runs there, inside the same script that

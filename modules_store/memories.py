@@ -30,6 +30,17 @@ class Similar:
     """Euclidean, between that state and the memory's, in the units of the states."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Found:
+    """A page of what a query found."""
+
+    total: int
+    """Memories that match, on all pages."""
+    memories: list[Memory]
+    gone: int
+    """Memories of this page that are left out, as they have no value: evicted, or expired."""
+
+
 @dataclass(frozen=True)
 class ReEncoded:
     """What re-encoding an agent's memories has done so far."""

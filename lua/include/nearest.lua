@@ -3,20 +3,23 @@
 -- @include codec
 local nearest = {}
 
-local SCRIPT = 'memory_system:nearest' -- the TorchScript that clients store where this refuses with NOFUNCTION
+local SCRIPT = 'memory_system:nearest' -- TorchScript that clients store where this refuses with NOFUNCTION
 local FLOAT_BYTES = 4
 
 -- The nearest of one group of codec.by_decoder, as {distance, row, state}.
 local function of_group(routing, config, group, query, k)
   local columns = #group.codes[1] / group.format.bytes
+  local codes = table.concat(group.codes)
   -- The older form of a DAG: read-only scripts may call it, and unlike AI.DAGEXECUTE_RO it runs functions.
   local reply = redis.pcall('AI.DAGRUN_RO', 'ROUTING', routing,
-    '|>', 'AI.TENSORSET', 'codes', group.format.dtype, #group.rows, columns, 'BLOB', table.concat(group.codes),
+    '|>', 'AI.TENSORSET', 'codes', group.format.dtype, #group.rows, columns, 'BLOB', codes,
     '|>', 'AI.TENSORSET', 'query', 'FLOAT', 1, config.input_dim, 'BLOB', query,
     '|>', 'AI.TENSORSET', 'k', 'INT64', 1, 'VALUES', k,
     '|>', 'AI.MODELRUN', group.decoder, 'INPUTS', 'codes', 'OUTPUTS', 'states',
     '|>', 'AI.SCRIPTRUN', SCRIPT, 'nearest', 'INPUTS', 'states', 'query', 'k', 'OUTPUTS', 'd', 'rows', 'near',
-    '|>', 'AI.TENSORGET', 'd', 'BLOB', '|>', 'AI.TENSORGET', 'rows', 'BLOB', '|>', 'AI.TENSORGET', 'near', 'BLOB')
+    '|>', 'AI.TENSORGET', 'd', 'BLOB',
+    '|>', 'AI.TENSORGET', 'rows', 'BLOB',
+    '|>', 'AI.TENSORGET', 'near', 'BLOB')
   if reply.err and reply.err:find('script key is empty', 1, true) then
     errors.refuse('NOFUNCTION', 'there is no script at ' .. SCRIPT .. ' on this server')
   elseif reply.err and reply.err:find('model key is empty', 1, true) then
@@ -41,8 +44,8 @@ local function of_group(routing, config, group, query, k)
   return found
 end
 
--- Up to k of `values`, as {distance, row = position in values, state}: the nearest first, of equally near ones
--- the one that comes first in `values`.
+-- Up to k of `values`, as {distance, row = position in values, state}: the nearest first, of equally near
+-- ones the one that comes first in `values`.
 function nearest.find(routing, config, ids, values, query, k)
   local found = {}
   for _, group in ipairs(codec.by_decoder(config, ids, values)) do
