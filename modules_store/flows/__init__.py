@@ -11,7 +11,8 @@ import contextlib
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
+from redis.exceptions import ResponseError as ResponseError  # for the flows: they import redis from here alone
 
 from modules_store.commands import Command, ScriptCall
 
