@@ -12,7 +12,7 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
-from redis.exceptions import ResponseError as ResponseError  # for the flows: they import redis from here alone
+from redis.exceptions import ResponseError as ResponseError  # flows import redis here alone
 
 from modules_store.commands import Command, ScriptCall
 
