@@ -18,6 +18,7 @@ from modules_store.errors import (
     MissingModuleError,
     NonFiniteStateError,
     OutOfMemoryError,
+    SearchIndexError,
     ServerError,
     ServerStartError,
     StateRangeError,
@@ -26,7 +27,7 @@ from modules_store.errors import (
     TimestampExistsError,
     UnsupportedServerError,
 )
-from modules_store.memories import Memory, ReEncoded, Trimmed
+from modules_store.memories import Found, Memory, ReEncoded, Similar, Trimmed
 from modules_store.policy import Policy
 from modules_store.retention import ByteBudget, Importance, KeepAll, MaxAge, MaxCount, Oldest, Thinning
 
@@ -39,6 +40,7 @@ __all__ = [
     "ConnectionLostError",
     "CorruptMemoryError",
     "DeadlineExceededError",
+    "Found",
     "Importance",
     "InvalidAgentIdError",
     "InvalidInputError",
@@ -57,8 +59,10 @@ __all__ = [
     "Policy",
     "ReEncoded",
     "RedisAgentMemory",
+    "SearchIndexError",
     "ServerError",
     "ServerStartError",
+    "Similar",
     "StateRangeError",
     "StateShapeError",
     "StateTypeError",

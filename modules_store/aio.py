@@ -18,13 +18,22 @@ from modules_store.operations.counting import AsyncCounting
 from modules_store.operations.deleting import AsyncDeleting
 from modules_store.operations.encoding import AsyncEncoding
 from modules_store.operations.keeping import AsyncKeeping
+from modules_store.operations.querying import AsyncQuerying
 from modules_store.operations.recalling import AsyncRecalling
+from modules_store.operations.searching import AsyncSearching
 from modules_store.operations.storing import AsyncStoring
 from modules_store.policy import Policy
 
 
 class AsyncRedisAgentMemory(
-    AsyncStoring, AsyncRecalling, AsyncDeleting, AsyncCounting, AsyncKeeping, AsyncEncoding
+    AsyncStoring,
+    AsyncRecalling,
+    AsyncSearching,
+    AsyncQuerying,
+    AsyncDeleting,
+    AsyncCounting,
+    AsyncKeeping,
+    AsyncEncoding,
 ):
     """`RedisAgentMemory` for asyncio: the same methods, arguments, results and errors, awaited.
 

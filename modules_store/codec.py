@@ -86,6 +86,14 @@ def to_row(state: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]:
     return _to_float32(array, (_features(array, codec),), codec, argument).reshape(1, -1)
 
 
+def to_any_row(state: Any, argument: str) -> npt.NDArray[np.float32]:
+    """Return one state of shape [D], whatever D, as float32[1, D]; otherwise as `to_rows`."""
+    array = _as_array(state, argument)
+    if array.ndim != 1 or not array.size:
+        raise errors.StateShapeError(f"{argument} has shape {list(array.shape)}, not [D]")
+    return to_row(array, Codec("", 0, len(array), "", ""), argument)
+
+
 def to_rows(states: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]:
     """Return `states`, of shape [B, D] with B from 0, as float32[B, D], C-contiguous.
 

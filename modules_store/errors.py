@@ -14,6 +14,7 @@ MemoryStoreError
 ├── CodecNotFoundError                 the codec, or one version of it, is not published on this server
 ├── CodecMismatchError                 the agent's memories belong to another codec, or are of another length
 ├── CorruptMemoryError                 a stored value cannot be read as a memory
+├── SearchIndexError                   there is no such search index, or one of other fields
 ├── ConnectionLostError (ConnectionError)
 │   └── DeadlineExceededError (TimeoutError)  the time that the client gives an operation is over
 └── ServerError                        the server answered with an error of its own
@@ -84,6 +85,10 @@ class CorruptMemoryError(MemoryStoreError):
     """A stored value cannot be read as a memory."""
 
 
+class SearchIndexError(MemoryStoreError):
+    """There is no such search index, or one of the same name and other fields."""
+
+
 class ConnectionLostError(MemoryStoreError, ConnectionError):
     """The server cannot be reached, or the connection broke before the answer came."""
 
@@ -125,6 +130,8 @@ _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "OTHERCODEC": CodecMismatchError,
     "CORRUPT": CorruptMemoryError,
     "UNSURE": ConnectionLostError,
+    "BADQUERY": InvalidInputError,
+    "NOINDEX": SearchIndexError,
 }
 
 

@@ -83,6 +83,11 @@ def decoder(name: str, version: int) -> str:
     return f"memory_system:{name}:v{version}:decoder"
 
 
+def nearest() -> str:
+    """AI script: the function that finds the nearest states, the same for all agents and codecs."""
+    return "memory_system:nearest"
+
+
 def manifest(name: str, version: int) -> str:
     """RedisJSON: everything known about one codec version; clients that store and recall do not read it."""
     return f"memory_system:{name}:v{version}:manifest"

@@ -21,6 +21,26 @@ class Memory:
     metadata: dict[str, Any] | None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Similar:
+    """A memory that is near to a state."""
+
+    memory: Memory
+    distance: float
+    """Euclidean, between that state and the memory's, in the units of the states."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Found:
+    """A page of what a query found."""
+
+    total: int
+    """Memories that match, on all pages."""
+    memories: list[Memory]
+    gone: int
+    """Memories of this page that are left out, as they have no value: evicted, or expired."""
+
+
 @dataclass(frozen=True)
 class Trimmed:
     """What a call of `trim_agent` has done."""

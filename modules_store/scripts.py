@@ -12,7 +12,7 @@ from pathlib import Path
 
 _INCLUDE = re.compile(r"^-- @include (\w+)(?: when used)?$", re.MULTILINE)
 _WHEN_USED = re.compile(r"^-- @include (\w+) when used$", re.MULTILINE)
-_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_COMMENT = re.compile(r"^\s*--(?:\[\[.*?\]\]|[^\n]*)", re.MULTILINE | re.DOTALL)
 _FUNCTION = re.compile(r"^(?:local )?function ([\w.]+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"\w+(?:\.\w+)*")
 _RETURNED_TABLE = re.compile(r"^return (\w+)\s*\Z", re.MULTILINE)

@@ -164,7 +164,7 @@ local function group_for(config, id, value)
 end
 
 -- Sorts values by their header: a list of {decoder, format, size, codes = {…}, rows = {positions in values}}.
-local function by_decoder(config, ids, values)
+function codec.by_decoder(config, ids, values)
   local groups, group_of = {}, {}
   for i = 1, #values do
     local value = values[i]
@@ -189,7 +189,7 @@ end
 function codec.decode(routing, config, ids, values)
   local width = FLOAT_BYTES * config.input_dim
   local states = {}
-  for _, group in ipairs(by_decoder(config, ids, values)) do
+  for _, group in ipairs(codec.by_decoder(config, ids, values)) do
     local decoder = group.decoder
     local columns = (group.size - HEADER_BYTES) / group.format.bytes
     local codes = table.concat(group.codes)

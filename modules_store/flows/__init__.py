@@ -12,6 +12,7 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
+from redis.exceptions import ResponseError as ResponseError  # flows import redis here alone
 
 from modules_store.commands import Command, ScriptCall
 
@@ -26,3 +27,14 @@ def run(call: ScriptCall) -> Flow[Any]:
     yield call.load()
     # A server may do the work, lose the answer, restart and then know the script no more.
     return (yield call.run(again=True))
+
+
+def run_with(needed: Command, code: str, call: ScriptCall) -> Flow[Any]:
+    """Run a script that refuses with `MEMERR code` where the server lacks what `needed` stores; once then."""
+    try:
+        return (yield from run(call))
+    except ResponseError as error:
+        if f"MEMERR {code} " not in str(error):
+            raise
+    yield needed
+    return (yield from run(call))
