@@ -3,6 +3,6 @@ std = "lua51"
 max_line_length = 110
 read_globals = {
   "redis", "cjson", "cmsgpack", "struct", "bit", "KEYS", "ARGV",
-  "agents", "arguments", "codec", "companions", "errors", "layout", "memories", "nearest", "policy", "recall",
-  "retentions", "timestamps", "tokens", "trim", -- lua/include
+  "agents", "arguments", "codec", "companions", "errors", "layout", "memories", "nearest", "policy",
+  "priorities", "random", "ranks", "recall", "retentions", "sampling", "timestamps", "tokens", "trim", -- lua/include
 }

@@ -4,7 +4,7 @@
      KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
      ARGV[1] codec configuration, JSON object: name, version, input_dim, codes, code_dtype, encoder, decoder.
      ARGV[2] feature groups, a JSON array of objects: name, features, codes. ARGV[3] policy, a JSON
-     object: retention, and ttl_ms where memories expire.
+     object: retention, ttl_ms where memories expire, priorities true where each gets a priority.
      ARGV[4] states FLOAT[B, input_dim], little endian, row after row.
      ARGV[5] timestamps, a JSON array of B integers; empty text lets the server give them.
      ARGV[6] token: text without blanks that no other store has; where this may be a repetition, then a blank
@@ -23,6 +23,7 @@
 -- @include layout_keys
 -- @include policy
 -- @include companions when used
+-- @include priorities when used
 -- @include memories
 -- @include trim
 -- @include agents
@@ -62,6 +63,9 @@ return errors.guard(function()
 
   local companion = kept.has_companion and companions.must_fit(kept.retention, index)
   local numbers = companion and companion.numbers(kept.retention, values, metadata, batch)
+  if kept.priorities then
+    priorities.must_fit(index)
+  end
   local expiry = kept.ttl_ms and string.format('%.0f', timestamps.now() + kept.ttl_ms)
 
   layout.describe(index, ids, metadata)
@@ -74,7 +78,7 @@ return errors.guard(function()
   while stored < batch do
     -- As many as fit and the one that is too many: a batch ends as single stores of it would.
     local some = math.min(batch - stored, trim.room(task))
-    memories.add(index, ids, values, stored + 1, stored + some, companion, numbers, expiry)
+    memories.add(index, ids, values, stored + 1, stored + some, companion, numbers, expiry, kept.priorities)
     trim.after_adding(task, some)
     stored = stored + some
   end

@@ -27,7 +27,7 @@ from modules_store.errors import (
     TimestampExistsError,
     UnsupportedServerError,
 )
-from modules_store.memories import Found, Memory, ReEncoded, Similar, Trimmed
+from modules_store.memories import Found, Memory, ReEncoded, Sample, Sequences, Similar, Trimmed
 from modules_store.policy import Policy
 from modules_store.retention import ByteBudget, Importance, KeepAll, MaxAge, MaxCount, Oldest, Thinning
 
@@ -59,7 +59,9 @@ __all__ = [
     "Policy",
     "ReEncoded",
     "RedisAgentMemory",
+    "Sample",
     "SearchIndexError",
+    "Sequences",
     "ServerError",
     "ServerStartError",
     "Similar",

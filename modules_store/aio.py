@@ -20,6 +20,7 @@ from modules_store.operations.encoding import AsyncEncoding
 from modules_store.operations.keeping import AsyncKeeping
 from modules_store.operations.querying import AsyncQuerying
 from modules_store.operations.recalling import AsyncRecalling
+from modules_store.operations.sampling import AsyncSampling
 from modules_store.operations.searching import AsyncSearching
 from modules_store.operations.storing import AsyncStoring
 from modules_store.policy import Policy
@@ -28,6 +29,7 @@ from modules_store.policy import Policy
 class AsyncRedisAgentMemory(
     AsyncStoring,
     AsyncRecalling,
+    AsyncSampling,
     AsyncSearching,
     AsyncQuerying,
     AsyncDeleting,

@@ -19,13 +19,16 @@ from modules_store.operations.encoding import Encoding
 from modules_store.operations.keeping import Keeping
 from modules_store.operations.querying import Querying
 from modules_store.operations.recalling import Recalling
+from modules_store.operations.sampling import Sampling
 from modules_store.operations.searching import Searching
 from modules_store.operations.storing import Storing
 from modules_store.policy import Policy
 from modules_store.retention import Oldest
 
 
-class RedisAgentMemory(Storing, Recalling, Searching, Querying, Deleting, Counting, Keeping, Encoding):
+class RedisAgentMemory(
+    Storing, Recalling, Sampling, Searching, Querying, Deleting, Counting, Keeping, Encoding
+):
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
     States go to the server and come back as they are; the codec runs there, inside the same script that

@@ -48,6 +48,11 @@ def sizes(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:sizes"
 
 
+def priorities(agent_id: str) -> str:
+    """Sorted set of the priorities by which memories are sampled; exists only where some have one."""
+    return f"agent:{{{agent_id}}}:priorities"
+
+
 def tokens(agent_id: str) -> str:
     """List of the stores of one agent that were done last, by which a repeated one is known."""
     return f"agent:{{{agent_id}}}:tokens"

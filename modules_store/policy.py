@@ -20,6 +20,8 @@ class Policy:
     """Which memories go, and when."""
     ttl_ms: int | None = None
     """Milliseconds after which a memory expires that is stored with this policy; None for never."""
+    priorities: bool = False
+    """Whether memories enter with the largest priority as they are stored, ready to be sampled by it."""
 
     def __post_init__(self) -> None:
         if not retention.is_retention(self.retention):
@@ -28,6 +30,8 @@ class Policy:
             )
         if self.ttl_ms is not None:
             checks.integer(self.ttl_ms, "ttl_ms", 1, checks.MAX_TIMESTAMP)
+        if not isinstance(self.priorities, bool):
+            raise errors.InvalidInputError(f"priorities is {self.priorities!r}, not True or False")
 
     def to_json(self) -> str:
         """Return the policy as the scripts read it and RedisJSON prints it, so that texts can be compared."""
@@ -50,4 +54,6 @@ def _text(policy: Policy) -> str:
     document: dict[str, Any] = {"retention": retention.to_json(policy.retention)}
     if policy.ttl_ms is not None:
         document["ttl_ms"] = policy.ttl_ms
+    if policy.priorities:
+        document["priorities"] = True
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)

@@ -23,6 +23,16 @@ function arguments.integer(value, name, low, high)
   return number
 end
 
+-- A number from low to high, of a text or a number.
+function arguments.number(value, name, low, high)
+  local number = tonumber(value)
+  if not number or not (number >= low and number <= high) then
+    local text = '%s is %s, not a number from %g to %g'
+    errors.refuse('BADARG', text:format(name, tostring(value), low, high))
+  end
+  return number
+end
+
 -- Refuses a key that holds another type than the store would have put there.
 function arguments.key_type(key, wanted)
   local found = redis.call('TYPE', key).ok
