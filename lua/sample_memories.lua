@@ -22,21 +22,18 @@
 -- @include recall
 -- @include sampling
 
--- {source, ids, values, priority} of each id, false where it is false or has no value; `priority_of` has the
--- priorities, where there are any.
-local function memories_at(source, ids, priority_of)
-  local wanted, found = {}, {}
+-- The values of ids, false where the id is false or has none.
+local function values_of(source, ids)
+  local wanted, values, n = {}, {}, 0
   for _, id in ipairs(ids) do
     wanted[#wanted + 1] = id or nil
   end
-  local values, n = layout.get(source.index, wanted), 0
+  local found = layout.get(source.index, wanted)
   for i, id in ipairs(ids) do
     n = id and n + 1 or n
-    local value = id and values[n]
-    local priority = priority_of and priority_of[i]
-    found[i] = value and { source = source, ids = { id }, values = { value }, priority = priority }
+    values[i] = id and found[n]
   end
-  return found
+  return values
 end
 
 -- Draws from one lot an agent with memories, that weighs weight_of(count): rank_of(count) says which.
@@ -46,7 +43,8 @@ local function by_rank(weight_of, rank_of)
     for i = 1, #lots do
       wanted[i] = rank_of(source.count)
     end
-    return memories_at(source, layout.at_ranks(source.index, wanted))
+    local ids = layout.at_ranks(source.index, wanted)
+    return ids, layout.get(source.index, ids)
   end
 
   return function(sources)
@@ -91,7 +89,7 @@ local function priority(alpha)
     for i, lot in ipairs(lots) do
       ids[i] = random.number() < (priority_of[i] / lot.bound) ^ alpha and ids[i]
     end
-    return memories_at(source, ids, priority_of)
+    return ids, values_of(source, ids), priority_of
   end
 
   return function(sources)
@@ -124,8 +122,8 @@ local function weights_of(sources, drawn, power)
   for _, source in ipairs(sources) do
     least = math.min(least, priorities.least(source.index) or least)
   end
-  for i, one in ipairs(drawn) do
-    weights[i] = struct.pack('<f', (one.priority / least) ^ power)
+  for i, number in ipairs(drawn.numbers) do
+    weights[i] = struct.pack('<f', (number / least) ^ power)
   end
   return table.concat(weights)
 end
@@ -165,10 +163,10 @@ return errors.guard(function()
     sampling.refuse_empty(sources, 'there are no memories')
   end
   local drawn = sampling.draw(count, 1, lots, look)
-  if #drawn == 0 then
+  if #drawn.ids == 0 then
     sampling.refuse_empty(sources, 'none that was drawn has a value among the memories')
   end
-  local reply = sampling.reply(sources, drawn, fields)
+  local reply = sampling.reply(drawn, fields)
   reply[5] = by == 'priority' and weights_of(sources, drawn, -alpha * beta) or ''
   reply[6] = {}
   return reply

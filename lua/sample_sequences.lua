@@ -29,24 +29,16 @@ local function lots_of(sources, length)
   return lots
 end
 
--- Draws a sequence for each of the lots; false where a value is gone.
+-- Draws a sequence for each of the lots.
 local function look_for(length)
   return function(source, lots)
-    local ids, found = {}, {}
+    local ids = {}
     for _, lot in ipairs(lots) do
       for _, id in ipairs(layout.from_rank(source.index, random.below(lot.weight), length)) do
         ids[#ids + 1] = id
       end
     end
-    local values = layout.get(source.index, ids)
-    for i = 1, #lots do
-      local one = { source = source, ids = {}, values = {} }
-      for at = (i - 1) * length + 1, i * length do
-        one.ids[#one.ids + 1], one.values[#one.values + 1] = ids[at], values[at] or nil
-      end
-      found[i] = #one.values == length and one
-    end
-    return found
+    return ids, layout.get(source.index, ids)
   end
 end
 
@@ -65,8 +57,8 @@ return errors.guard(function()
   end
   random.begin(ARGV[3])
   local drawn = sampling.draw(count, length, lots, look_for(length))
-  if #drawn == 0 then
+  if #drawn.ids == 0 then
     sampling.refuse_empty(sources, 'in each sequence drawn a value is gone among the memories')
   end
-  return sampling.reply(sources, drawn, fields)
+  return sampling.reply(drawn, fields)
 end)

@@ -1,7 +1,8 @@
 -- What the samples share: drawing from several agents by weight, and the reply.
 --
--- A source is an agent that may be drawn from: {index, codec_key, count}. A lot is what is drawn first, an
--- agent's memories or some of them: {source, weight}. What is drawn from it is {source, ids, values}.
+-- A source is an agent that may be drawn from: {number, index, codec_key, count}. A lot is what is drawn
+-- first, an agent's memories or some of them: {source, weight}. What is drawn are columns: `sources`, one a
+-- draw, and `ids` and `values`, `size` of each a draw, which follow each other.
 -- @include errors
 -- @include arguments
 -- @include codec
@@ -16,24 +17,21 @@ local LEAST_LOOKS = 1024 -- memories that are looked at in any case
 -- The sources of KEYS: index and memory_system of each agent.
 function sampling.sources(all_keys)
   local sources = {}
-  arguments.integer(#all_keys, 'the number of keys', 2, 2 * MOST_AGENTS)
   arguments.integer(#all_keys / 2, 'the number of agents', 1, MOST_AGENTS)
   for i = 1, #all_keys, 2 do
-    arguments.key_type(all_keys[i], 'zset')
-    arguments.key_type(all_keys[i + 1], 'ReJSON-RL')
-    local index = all_keys[i]
-    sources[#sources + 1] = { index = index, codec_key = all_keys[i + 1], count = layout.count(index) }
+    local index, codec_key = all_keys[i], all_keys[i + 1]
+    arguments.key_type(index, 'zset')
+    arguments.key_type(codec_key, 'ReJSON-RL')
+    local number = #sources + 1
+    sources[number] = { number = number, index = index, codec_key = codec_key, count = layout.count(index) }
   end
   return sources
 end
 
 -- Ends the script where there is nothing to draw; `what` says of what.
 function sampling.refuse_empty(sources, what)
-  local agents = layout.agent(sources[1].index)
-  if #sources > 1 then
-    agents = string.format('%s and %d others', agents, #sources - 1)
-  end
-  errors.refuse('NOTFOUND', string.format('%s of agent %s', what, agents))
+  local others = #sources > 1 and string.format(' and %d others', #sources - 1) or ''
+  errors.refuse('NOTFOUND', string.format('%s of agent %s%s', what, layout.agent(sources[1].index), others))
 end
 
 -- A function that draws one of lots, each as probable as its weight is of their sum.
@@ -73,11 +71,47 @@ local function draw_lots(open, choose)
   return groups
 end
 
--- Draws `count` times with replacement. look(source, lots) draws once from each of these lots of one agent
--- and returns what it drew, false where that is to be drawn again; `size` is how many memories it looks at
--- for each. The number of draws is bounded: fewer than `count` come where most are drawn in vain.
+-- Puts the draws that have all their values into the columns; adds the positions of the others to `again`.
+local function take(drawn, group, size, again)
+  local ids, values, numbers = group.ids, group.values, group.numbers
+  for i, position in ipairs(group.positions) do
+    local from, to, whole = (i - 1) * size, (position - 1) * size, true
+    for n = 1, size do
+      whole = whole and values[from + n]
+    end
+    if whole then
+      for n = 1, size do
+        drawn.ids[to + n], drawn.values[to + n] = ids[from + n], values[from + n]
+      end
+      drawn.sources[position], drawn.numbers[position] = group.source, numbers and numbers[i]
+    else
+      again[#again + 1] = position
+    end
+  end
+end
+
+-- The columns without the positions that nothing was drawn for.
+local function without_gaps(drawn, count, size)
+  local made = { size = size, sources = {}, ids = {}, values = {}, numbers = {} }
+  for position = 1, count do
+    if drawn.sources[position] then
+      local n = #made.sources + 1
+      made.sources[n], made.numbers[n] = drawn.sources[position], drawn.numbers[position]
+      for row = (position - 1) * size + 1, position * size do
+        made.ids[#made.ids + 1], made.values[#made.values + 1] = drawn.ids[row], drawn.values[row]
+      end
+    end
+  end
+  return made
+end
+
+-- Draws `count` times `size` memories with replacement. look(source, lots) draws once from each of these lots
+-- of one agent and returns ids and values, and where those are wanted numbers, one a draw: those of draws
+-- without a false value become the column `numbers`; the others are drawn again. The number of draws is
+-- bounded, so fewer than `count` come where nearly all are in vain.
 function sampling.draw(count, size, lots, look)
-  local choose, drawn, open = chooser(lots), {}, {}
+  local choose, open = chooser(lots), {}
+  local drawn = { size = size, sources = {}, ids = {}, values = {}, numbers = {} }
   for position = 1, count do
     open[position] = position
   end
@@ -86,36 +120,27 @@ function sampling.draw(count, size, lots, look)
     left = left - #open
     local again = {}
     for _, group in ipairs(draw_lots(open, choose)) do
-      local found = look(group.source, group.lots)
-      for i, position in ipairs(group.positions) do
-        drawn[position] = found[i]
-        again[#again + 1] = not found[i] and position or nil
-      end
+      group.ids, group.values, group.numbers = look(group.source, group.lots)
+      take(drawn, group, size, again)
     end
     open = again
   end
-  local made = {}
-  for position = 1, count do
-    made[#made + 1] = drawn[position] or nil
-  end
-  return made
+  return #open == 0 and drawn or without_gaps(drawn, count, size)
 end
 
--- Appends memory after memory of `drawn` to lists by key_of(source): {source, ids, values, rows}, rows being
--- their positions among all.
+-- The rows of the columns by what key_of(source) is: a list of {source, ids, values, rows}.
 local function sort_by(key_of, drawn)
-  local groups, group_of, row = {}, {}, 0
-  for _, one in ipairs(drawn) do
-    local key = key_of(one.source)
+  local groups, group_of = {}, {}
+  for position, source in ipairs(drawn.sources) do
+    local key = key_of(source)
     local group = group_of[key]
     if not group then
-      group = { source = one.source, ids = {}, values = {}, rows = {} }
+      group = { source = source, ids = {}, values = {}, rows = {} }
       group_of[key], groups[#groups + 1] = group, group
     end
-    for i, id in ipairs(one.ids) do
-      row = row + 1
-      local n = #group.ids + 1
-      group.ids[n], group.values[n], group.rows[n] = id, one.values[i], row
+    for row = (position - 1) * drawn.size + 1, position * drawn.size do
+      local n = #group.rows + 1
+      group.ids[n], group.values[n], group.rows[n] = drawn.ids[row], drawn.values[row], row
     end
   end
   return groups
@@ -124,26 +149,23 @@ end
 -- The codec of each source that was drawn from; agents with the same text have the same table. States of
 -- different length are refused.
 local function codecs_of(drawn)
-  local config_of_text, config_of, first = {}, {}, nil
-  for _, one in ipairs(drawn) do
-    local source = one.source
+  local config_of_text, config_of, first = {}, {}, drawn.sources[1]
+  for _, source in ipairs(drawn.sources) do
     if not config_of[source] then
       local text = redis.call('JSON.GET', source.codec_key)
       local config = text and config_of_text[text] or codec.of_agent(source.codec_key, text)
       config_of_text[text], config_of[source] = config, config
-      first = first or source
       if config.input_dim ~= config_of[first].input_dim then
+        local one, other = layout.agent(first.index), layout.agent(source.index)
         local refusal = 'agents %s and %s cannot be in one sample: their states have %d and %d features'
-        local agents = { layout.agent(first.index), layout.agent(source.index) }
-        refusal = refusal:format(agents[1], agents[2], config_of[first].input_dim, config.input_dim)
-        errors.refuse('BADARG', refusal)
+        errors.refuse('BADARG', refusal:format(one, other, config_of[first].input_dim, config.input_dim))
       end
     end
   end
   return config_of
 end
 
--- The states of all memories in `drawn`, row after row: each decoder runs once for all agents of one codec.
+-- The states of all memories, row after row: each decoder runs once for all agents with the same codecs.
 local function states_of(drawn)
   local config_of = codecs_of(drawn)
   local groups = sort_by(function(source) return config_of[source] end, drawn)
@@ -165,29 +187,22 @@ end
 local function metadata_of(drawn)
   local texts = {}
   for _, group in ipairs(sort_by(function(source) return source end, drawn)) do
-    local found = layout.metadata(group.source.index, group.ids)
-    for i, row in ipairs(group.rows) do
-      texts[row] = found[i]
+    for i, text in ipairs(layout.metadata(group.source.index, group.ids)) do
+      texts[group.rows[i]] = text
     end
   end
   return texts
 end
 
--- {agents, ids, states FLOAT row after row, metadata as JSON texts or false}: the number among `sources` of
--- each that was drawn, then memory after memory. Fields that are not wanted are empty.
-function sampling.reply(sources, drawn, fields)
-  local number_of, numbers, ids = {}, {}, {}
-  for number, source in ipairs(sources) do
-    number_of[source] = number
-  end
-  for i, one in ipairs(drawn) do
-    numbers[i] = number_of[one.source]
-    for _, id in ipairs(one.ids) do
-      ids[#ids + 1] = id
-    end
+-- {numbers of the sources, one a draw, ids, states FLOAT row after row, metadata as JSON texts or false}.
+-- Fields that are not wanted are empty.
+function sampling.reply(drawn, fields)
+  local numbers = {}
+  for i, source in ipairs(drawn.sources) do
+    numbers[i] = source.number
   end
   local states = fields ~= 'metadata' and states_of(drawn) or ''
-  return { numbers, ids, states, fields ~= 'states' and metadata_of(drawn) or {} }
+  return { numbers, drawn.ids, states, fields ~= 'states' and metadata_of(drawn) or {} }
 end
 
 return sampling
