@@ -23,6 +23,18 @@ WRITING = {
     "JSON.MSET",
     "JSON.NUMINCRBY",
 }
+READING = {
+    "newest",
+    "get",
+    "agent",
+    "metadata",
+    "count",
+    "oldest",
+    "between",
+    "count_between",
+    "at_ranks",
+    "from_rank",
+}
 
 
 def _header_and_code(name: str) -> tuple[str, str]:
@@ -74,7 +86,7 @@ def test_only_scripts_without_writes_are_flagged_so(name):
     writes |= set(re.findall(r"redis\.call\(unpack\(update\)\)", code))
     if scripts.load(name).read_only:
         called = set(re.findall(r"(?:layout|agents|trim)\.(\w+)", own))
-        assert called <= {"newest", "get", "agent", "metadata", "count", "oldest", "between", "count_between"}
+        assert called <= READING
         assert not writes
     else:
         assert writes
