@@ -140,11 +140,11 @@ local function way_of(by, alpha)
 end
 
 return errors.guard(function()
-  local all_keys = {}
-  for i = 1, #KEYS do
-    all_keys[i] = KEYS[i]
+  arguments.integer(#KEYS / 2, 'the number of agents', 1, arguments.most_agents)
+  local sources = {}
+  for i = 1, #KEYS, 2 do
+    sampling.add_source(sources, KEYS[i], KEYS[i + 1])
   end
-  local sources = sampling.sources(all_keys)
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
   local by, fields = ARGV[2], recall.fields(ARGV[4])
   local alpha, beta = arguments.number(ARGV[6], 'alpha', 0, 2), arguments.number(ARGV[7], 'beta', 0, 1)

@@ -43,11 +43,11 @@ local function look_for(length)
 end
 
 return errors.guard(function()
-  local all_keys = {}
-  for i = 1, #KEYS do
-    all_keys[i] = KEYS[i]
+  arguments.integer(#KEYS / 2, 'the number of agents', 1, arguments.most_agents)
+  local sources = {}
+  for i = 1, #KEYS, 2 do
+    sampling.add_source(sources, KEYS[i], KEYS[i + 1])
   end
-  local sources = sampling.sources(all_keys)
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
   local length = arguments.integer(ARGV[2], 'length', 1, arguments.largest_batch)
   arguments.integer(count * length, 'count * length', 1, arguments.largest_batch)

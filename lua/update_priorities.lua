@@ -14,15 +14,6 @@
 -- @include layout_keys
 -- @include priorities
 
-local MOST_AGENTS = 1024
-
-local function positive(number, name)
-  if type(number) ~= 'number' or not (number > 0 and number < math.huge) then
-    errors.refuse('BADARG', name .. ' is ' .. tostring(number) .. ', not a finite number above 0')
-  end
-  return number
-end
-
 -- For each index the priority by id, and the ids in the order given.
 local function read_updates(indexes, ids, numbers, owners)
   local updates = {}
@@ -30,12 +21,16 @@ local function read_updates(indexes, ids, numbers, owners)
     updates[i] = { index = index, ids = {}, number_of = {} }
   end
   for i, id in ipairs(ids) do
-    local name = string.format('agents[%d]', i - 1)
-    local update = updates[owners and arguments.integer(owners[i], name, 1, #indexes) or 1]
+    local number = numbers[i]
+    if type(number) ~= 'number' or not (number > 0 and number < math.huge) then
+      local text = 'priorities[%d] is %s, not a finite number above 0'
+      errors.refuse('BADARG', text:format(i - 1, tostring(number)))
+    end
+    local update = updates[owners and arguments.integer(owners[i], 'agents', 1, #indexes) or 1]
     if not update.number_of[id] then
       update.ids[#update.ids + 1] = id
     end
-    update.number_of[id] = positive(numbers[i], string.format('priorities[%d]', i - 1))
+    update.number_of[id] = number
   end
   return updates
 end
@@ -47,9 +42,9 @@ return errors.guard(function()
     arguments.key_type(KEYS[i], 'zset')
     priorities.must_fit(KEYS[i])
   end
-  arguments.integer(#indexes, 'the number of agents', 1, MOST_AGENTS)
+  arguments.integer(#indexes, 'the number of agents', 1, arguments.most_agents)
   local ids, numbers = timestamps.parse(ARGV[1], 'timestamps'), arguments.json(ARGV[2], 'priorities')
-  local owners = ARGV[3] ~= '' and arguments.json(ARGV[3], 'agents')
+  local owners = (ARGV[3] ~= '' or #indexes > 1) and arguments.json(ARGV[3], 'agents')
   arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
   if #numbers ~= #ids or #(owners or ids) ~= #ids then
     local text = '%d timestamps have %d priorities and %d agents'

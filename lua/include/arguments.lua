@@ -1,6 +1,7 @@
 -- Reads and checks the arguments and keys of a script.
 -- @include errors
 local arguments = {
+  most_agents = 1024, -- a call
   largest_batch = 16384, -- memories a call: it holds up the server for about a tenth of a second at most
 }
 

@@ -10,27 +10,20 @@
 -- @include random
 local sampling = {}
 
-local MOST_AGENTS = 1024
 local LOOKS = 8 -- draws for each that is wanted: many come to nothing only where many values are evicted
 local LEAST_LOOKS = 1024 -- memories that are looked at in any case
 
--- The sources of KEYS: index and memory_system of each agent.
-function sampling.sources(all_keys)
-  local sources = {}
-  arguments.integer(#all_keys / 2, 'the number of agents', 1, MOST_AGENTS)
-  for i = 1, #all_keys, 2 do
-    local index, codec_key = all_keys[i], all_keys[i + 1]
-    arguments.key_type(index, 'zset')
-    arguments.key_type(codec_key, 'ReJSON-RL')
-    local number = #sources + 1
-    sources[number] = { number = number, index = index, codec_key = codec_key, count = layout.count(index) }
-  end
-  return sources
+-- Adds the agent of these keys.
+function sampling.add_source(sources, index, codec_key)
+  arguments.key_type(index, 'zset')
+  arguments.key_type(codec_key, 'ReJSON-RL')
+  local number = #sources + 1
+  sources[number] = { number = number, index = index, codec_key = codec_key, count = layout.count(index) }
 end
 
 -- Ends the script where there is nothing to draw; `what` says of what.
 function sampling.refuse_empty(sources, what)
-  local others = #sources > 1 and string.format(' and %d others', #sources - 1) or ''
+  local others = #sources > 1 and string.format(', nor of %d more', #sources - 1) or ''
   errors.refuse('NOTFOUND', string.format('%s of agent %s%s', what, layout.agent(sources[1].index), others))
 end
 

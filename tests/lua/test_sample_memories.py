@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import redis
 
-from modules_store import keys
+from modules_store import InvalidInputError, keys
+from modules_store.errors import from_redis_error
 from tests.lua import calls
 from tests.store import toy_codec
 
@@ -187,7 +188,7 @@ class TestSeveralAgents:
 
     def test_agents_without_memories_are_passed_over(self, two):
         assert set(calls.sample_memories(two, ["x", "a", "y"], 50)[0]) == {2}
-        with refused("NOTFOUND there are no memories of agent x and 1 others"):
+        with refused("NOTFOUND there are no memories of agent x, nor of 1 more"):
             calls.sample_memories(two, ["x", "y"], 50)
 
     def test_states_of_different_length_are_refused(self, two):
@@ -199,11 +200,15 @@ class TestSeveralAgents:
         assert set(calls.sample_memories(two, "ac", 50, fields="metadata")[0]) == {1, 2}
 
 
-def test_a_cluster_refuses_agents_of_several_slots(node):
-    if not node.info("cluster")["cluster_enabled"]:
-        pytest.skip("not a cluster")
-    with pytest.raises(redis.RedisError, match="slot"):
-        calls.sample_memories(node, "ab", 1)
+def test_a_cluster_refuses_agents_of_several_slots(cluster_url):
+    with redis.Redis.from_url(cluster_url) as node:
+        with pytest.raises(redis.RedisError, match="CROSSSLOT"):
+            calls.sample_memories(node, "ab", 1)
+        with pytest.raises(redis.RedisError, match="CROSSSLOT") as refusal:
+            calls.update_priorities(node, [1, 2], [1, 1], [1, 2], agents="ab")
+    error = from_redis_error(refusal.value)
+    assert isinstance(error, InvalidInputError)
+    assert "one call takes agents of one slot" in str(error)
 
 
 def test_a_memory_that_is_stored_enters_with_the_largest_priority(stored):
