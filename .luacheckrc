@@ -3,5 +3,6 @@ std = "lua51"
 max_line_length = 110
 read_globals = {
   "redis", "cjson", "cmsgpack", "struct", "bit", "KEYS", "ARGV",
-  "agents", "arguments", "codec", "errors", "layout", "memories", "policy", "recall", "timestamps", "trim", -- lua/include
+  "agents", "arguments", "codec", "errors", "layout", "memories", "policy", "recall", "store", "stream",
+  "timestamps", "trim", -- lua/include
 }

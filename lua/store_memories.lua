@@ -4,63 +4,29 @@
      KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
      ARGV[1] codec configuration, JSON object: name, version, input_dim, codes, code_dtype, encoder, decoder.
      ARGV[2] feature groups, a JSON array of objects: name, features, codes. ARGV[3] policy, a JSON
-     object: retention.
+     object: retention, and stream_entries where the agent has a stream.
      ARGV[4] states FLOAT[B, input_dim], little endian, row after row.
      ARGV[5] timestamps, a JSON array of B integers; empty text lets the server give them.
      ARGV[6…] metadata: none at all, or B of them, each a JSON object or empty text.
      Returns the first timestamp; those that the server gives count up from it by one.
-     Errors MEMERR BADARG BADSTATE BADRANGE BADSHAPE BADMETA EXISTS NOCODEC OTHERCODEC WRONGTYPE BADCODEC.
+     Errors MEMERR BADARG BADSTATE BADRANGE BADSHAPE BADMETA BADORDER EXISTS NOCODEC OTHERCODEC WRONGTYPE
+     BADCODEC.
      Cost O(B log N) and one run of the encoder. ]]
 -- @include errors
--- @include arguments
 -- @include timestamps
 -- @include codec
--- @include layout_keys
 -- @include policy
--- @include memories
--- @include trim
--- @include agents
+-- @include store
 
 return errors.guard(function()
-  local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
-  arguments.key_type(index, 'zset')
-  arguments.key_type(agent_key, 'ReJSON-RL')
-  arguments.key_type(codec_key, 'ReJSON-RL')
   local config = codec.configuration(ARGV[1], 'codec configuration')
-  local kept = policy.parse(ARGV[3])
-  local count = layout.count(index)
-  local updates = agents.updates(index, agent_key, codec_key, config, ARGV[2], kept, count)
-
+  local plan = store.plan(KEYS[1], KEYS[2], KEYS[3], config, ARGV[2], policy.parse(ARGV[3]))
   local batch = codec.rows(config, ARGV[4])
-  local values = codec.encode(index, config, ARGV[4], batch)
-  local ids
-  if ARGV[5] == '' then
-    ids = timestamps.following(layout.newest(index, 0, 1)[1], batch) -- after the newest all are new
-  else
-    ids = timestamps.parse(ARGV[5], 'timestamps')
-    layout.must_be_new(index, ids)
-  end
-  local metadata = {}
+  plan.values = codec.values(config, codec.encode(KEYS[1], config, ARGV[4], batch), 1, batch)
+  store.number(plan, batch, ARGV[5] ~= '' and timestamps.parse(ARGV[5], 'timestamps') or nil)
+  plan.metadata = {}
   for i = 6, #ARGV do
-    metadata[#metadata + 1] = ARGV[i]
+    plan.metadata[i - 5] = ARGV[i]
   end
-  if #ids ~= batch or (#metadata ~= 0 and #metadata ~= batch) then
-    local text = '%d states have %d timestamps and %d metadata'
-    errors.refuse('BADARG', text:format(batch, #ids, #metadata))
-  end
-
-  layout.describe(index, ids, metadata)
-  for _, update in ipairs(updates) do
-    redis.call(unpack(update))
-  end
-  local stored, trimmed = 0, 0
-  while stored < batch do
-    -- As many as fit and the one that is too many: a batch ends as single stores of it would.
-    local some = math.min(batch - stored, trim.room(kept, count))
-    memories.add(index, ids, values, stored + 1, stored + some)
-    local left = trim.apply(kept, index, count + some)
-    stored, trimmed, count = stored + some, trimmed + count + some - left, left
-  end
-  agents.add_to_counters(agent_key, stored, trimmed)
-  return tonumber(ids[1])
+  return store.carry_out({ plan })[1]
 end)

@@ -60,7 +60,7 @@ class InvalidMetadataError(InvalidInputError):
 
 
 class InvalidTimestampError(InvalidInputError):
-    """A timestamp is not an integer from 0 to 2**53 - 1, or a batch gives one twice."""
+    """A timestamp is not an integer from 0 to 2**53 - 1, a batch gives one twice, or the stream has later ones."""
 
 
 class MemoryNotFoundError(MemoryStoreError, LookupError):
@@ -114,6 +114,7 @@ _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "BADSHAPE": StateShapeError,
     "BADRANGE": StateRangeError,
     "BADMETA": InvalidMetadataError,
+    "BADORDER": InvalidTimestampError,
     "NOTFOUND": MemoryNotFoundError,
     "EXISTS": TimestampExistsError,
     "NOCODEC": CodecNotFoundError,

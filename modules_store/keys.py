@@ -33,6 +33,11 @@ def agent_memory_system(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:memory_system"
 
 
+def stream(agent_id: str) -> str:
+    """Stream of the agent's memories in their order, for followers; exists only where streaming is on."""
+    return f"agent:{{{agent_id}}}:stream"
+
+
 def documents_of(agent_id: str) -> list[str]:
     """The keys that scripts which write get: index, metadata and memory system of one agent."""
     return [index(agent_id), agent_metadata(agent_id), agent_memory_system(agent_id)]

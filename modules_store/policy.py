@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from modules_store import checks
 
@@ -30,6 +31,12 @@ class Policy:
 
     retention: Oldest = field(default_factory=Oldest)
     """Which memories go, and when."""
+    stream_entries: int | None = None
+    """About how many memories the agent's stream keeps for followers; None for no stream."""
+
+    def __post_init__(self) -> None:
+        if self.stream_entries is not None:
+            checks.integer(self.stream_entries, "stream_entries", 1, checks.MAX_TIMESTAMP)
 
     def to_json(self) -> str:
         """Return the policy as the scripts read it and RedisJSON prints it, so that texts can be compared."""
@@ -38,4 +45,7 @@ class Policy:
 
 @functools.lru_cache(maxsize=256)
 def _text(policy: Policy) -> str:
-    return json.dumps({"retention": policy.retention.to_json()}, separators=(",", ":"))
+    document: dict[str, Any] = {"retention": policy.retention.to_json()}
+    if policy.stream_entries is not None:
+        document["stream_entries"] = policy.stream_entries
+    return json.dumps(document, separators=(",", ":"))

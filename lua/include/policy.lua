@@ -25,6 +25,9 @@ function policy.parse(text)
     errors.refuse('BADARG', 'policy has no retention that this server knows')
   end
   check(rule)
+  if parsed.stream_entries ~= nil then
+    arguments.integer(parsed.stream_entries, 'policy stream_entries', 1, LARGEST_COUNT)
+  end
   parsed.text = text
   return parsed
 end

@@ -11,7 +11,7 @@ from modules_store import scripts
 
 LUA = Path(__file__).parents[2] / "lua"
 NAMES = sorted(path.stem for path in LUA.glob("*.lua"))
-WRITING = {"MSET", "SET", "ZADD", "ZREM", "UNLINK", "JSON.SET", "JSON.MSET", "JSON.NUMINCRBY"}
+WRITING = {"MSET", "SET", "ZADD", "ZREM", "UNLINK", "JSON.SET", "JSON.MSET", "JSON.NUMINCRBY", "XADD", "XDEL"}
 
 
 def _header_and_code(name: str) -> tuple[str, str]:
@@ -28,7 +28,7 @@ def test_keys_and_arguments_are_those_of_the_code(name):
     for array in ("KEYS", "ARGV"):
         described = {int(n) for n in re.findall(rf"{array}\[(\d+)…?\]", header)}
         used = {int(n) for n in re.findall(rf"{array}\[(\d+)\]", code)}
-        rest = re.search(rf"for i = (\d+), #{array} do", code)
+        rest = re.search(rf"for i = (\d+), #{array}(?:, \d+)? do", code)
         assert described == used | ({int(rest[1])} if rest else set())
         assert bool(rest) == bool(re.search(rf"{array}\[\d+…\]", header))
         assert described == set(range(1, len(described) + 1))
@@ -37,7 +37,7 @@ def test_keys_and_arguments_are_those_of_the_code(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_errors_are_those_that_the_code_can_raise(name):
     header, _ = _header_and_code(name)
-    listed = re.search(r"Errors MEMERR ([A-Z ]+)\.", header)
+    listed = re.search(r"Errors MEMERR ([A-Z\s]+)\.", header)
     assert listed
     readme = set(re.findall(r"^\| `([A-Z]+)` \|", (LUA / "README.md").read_text(), re.MULTILINE))
     assert set(listed[1].split()) <= readme
