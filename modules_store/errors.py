@@ -60,7 +60,7 @@ class InvalidMetadataError(InvalidInputError):
 
 
 class InvalidTimestampError(InvalidInputError):
-    """A timestamp is not an integer from 0 to 2**53 - 1, a batch gives one twice, or the stream has later ones."""
+    """A timestamp is not an integer from 0 to 2**53 - 1, a batch repeats one, or a stream has later ones."""
 
 
 class MemoryNotFoundError(MemoryStoreError, LookupError):

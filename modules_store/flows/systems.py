@@ -25,6 +25,8 @@ class MemorySystems:
         self._policy = policy or Policy()
         self._bindings: list[Binding] | None = None
         self._codecs: dict[tuple[str, int | None], Codec] = {}
+        self.may_mix_slots = True
+        """Whether one script may have agents of several slots: not in a cluster, as its first refusal tells."""
 
     def codec(self, agent_id: str) -> Flow[Codec]:
         """Return the codec of an agent, fetching what was not fetched yet."""
