@@ -10,14 +10,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from modules_store import errors, flows
-from modules_store.client import memory_systems, refuse_decoding
+from modules_store.client import memory_systems, refuse_decoding, socket_timeout_s
 from modules_store.operations.encoding import AsyncEncoding
+from modules_store.operations.following import AsyncFollowing
 from modules_store.operations.recalling import AsyncRecalling
 from modules_store.operations.storing import AsyncStoring
 from modules_store.policy import Policy
 
 
-class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncEncoding):
+class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncFollowing, AsyncEncoding):
     """`RedisAgentMemory` for asyncio: the same methods, arguments, results and errors, awaited.
 
     Instances may be shared between the tasks of one event loop.
@@ -60,6 +61,10 @@ class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncEncoding):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def _socket_timeout_s(self) -> float | None:
+        """Return how long connections wait for an answer, None for ever."""
+        return socket_timeout_s(self._redis.connection_pool)
 
     async def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""

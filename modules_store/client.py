@@ -13,12 +13,13 @@ from redis.retry import Retry
 from modules_store import checks, errors, flows
 from modules_store.flows.systems import MemorySystems
 from modules_store.operations.encoding import Encoding
+from modules_store.operations.following import Following
 from modules_store.operations.recalling import Recalling
 from modules_store.operations.storing import Storing
 from modules_store.policy import Oldest, Policy
 
 
-class RedisAgentMemory(Storing, Recalling, Encoding):
+class RedisAgentMemory(Storing, Recalling, Following, Encoding):
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
     States go to the server and come back as they are; the codec runs there, inside the same script that
@@ -76,6 +77,10 @@ class RedisAgentMemory(Storing, Recalling, Encoding):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _socket_timeout_s(self) -> float | None:
+        """Return how long connections wait for an answer, None for ever."""
+        return socket_timeout_s(self._redis.connection_pool)
 
     def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
@@ -135,3 +140,9 @@ def refuse_decoding(connection_kwargs: Mapping[str, Any]) -> None:
         raise errors.InvalidInputError(
             "redis_url is a client with decode_responses=True, but memories are bytes"
         )
+
+
+def socket_timeout_s(pool: Any) -> float | None:
+    """Return how long the connections of a pool wait for an answer, None for ever."""
+    timeout_s: float | None = pool.connection_class(**pool.connection_kwargs).socket_timeout
+    return timeout_s  # where the user said nothing, redis-py may have a default
