@@ -8,6 +8,7 @@ from modules_store.errors import (
     CodecNotFoundError,
     ConnectionLostError,
     CorruptMemoryError,
+    FlushError,
     InvalidAgentIdError,
     InvalidInputError,
     InvalidMetadataError,
@@ -26,15 +27,19 @@ from modules_store.errors import (
     UnsupportedServerError,
 )
 from modules_store.memories import Memory, ReEncoded
+from modules_store.operations.buffering import AsyncBufferedStores, BufferedStores
 from modules_store.policy import Oldest, Policy
 
 __all__ = [
+    "AsyncBufferedStores",
     "AsyncRedisAgentMemory",
     "Binding",
+    "BufferedStores",
     "CodecMismatchError",
     "CodecNotFoundError",
     "ConnectionLostError",
     "CorruptMemoryError",
+    "FlushError",
     "InvalidAgentIdError",
     "InvalidInputError",
     "InvalidMetadataError",

@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 
 from modules_store import errors, flows
 from modules_store.client import memory_systems, refuse_decoding, socket_timeout_s
+from modules_store.operations.buffering import AsyncBuffering
 from modules_store.operations.encoding import AsyncEncoding
 from modules_store.operations.following import AsyncFollowing
 from modules_store.operations.recalling import AsyncRecalling
@@ -18,7 +19,7 @@ from modules_store.operations.storing import AsyncStoring
 from modules_store.policy import Policy
 
 
-class AsyncRedisAgentMemory(AsyncStoring, AsyncRecalling, AsyncFollowing, AsyncEncoding):
+class AsyncRedisAgentMemory(AsyncStoring, AsyncBuffering, AsyncRecalling, AsyncFollowing, AsyncEncoding):
     """`RedisAgentMemory` for asyncio: the same methods, arguments, results and errors, awaited.
 
     Instances may be shared between the tasks of one event loop.

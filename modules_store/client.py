@@ -12,6 +12,7 @@ from redis.retry import Retry
 
 from modules_store import checks, errors, flows
 from modules_store.flows.systems import MemorySystems
+from modules_store.operations.buffering import Buffering
 from modules_store.operations.encoding import Encoding
 from modules_store.operations.following import Following
 from modules_store.operations.recalling import Recalling
@@ -19,7 +20,7 @@ from modules_store.operations.storing import Storing
 from modules_store.policy import Oldest, Policy
 
 
-class RedisAgentMemory(Storing, Recalling, Following, Encoding):
+class RedisAgentMemory(Storing, Buffering, Recalling, Following, Encoding):
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
     States go to the server and come back as they are; the codec runs there, inside the same script that

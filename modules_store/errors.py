@@ -14,6 +14,7 @@ MemoryStoreError
 ├── CodecNotFoundError                 the codec, or one version of it, is not published on this server
 ├── CodecMismatchError                 the agent's memories belong to another codec, or are of another length
 ├── CorruptMemoryError                 a stored value cannot be read as a memory
+├── FlushError                         a buffer could not store all that waits in it; says how much is left
 ├── ConnectionLostError (ConnectionError)
 └── ServerError                        the server answered with an error of its own
     ├── OutOfMemoryError               maxmemory is reached
@@ -81,6 +82,15 @@ class CodecMismatchError(MemoryStoreError):
 
 class CorruptMemoryError(MemoryStoreError):
     """A stored value cannot be read as a memory."""
+
+
+class FlushError(MemoryStoreError):
+    """A buffer could not store all that waits in it; the rest waits on. Its cause is the first problem."""
+
+    def __init__(self, message: str, left: int) -> None:
+        super().__init__(message)
+        self.left = left
+        """How many states still wait."""
 
 
 class ConnectionLostError(MemoryStoreError, ConnectionError):
