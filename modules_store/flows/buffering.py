@@ -94,7 +94,7 @@ class Buffer:
                 self._take(entries)
         if problem is not None:
             raise errors.FlushError(
-                f"{self._count} states are not stored yet: {problem}", self._count
+                f"states that are not stored yet: {self._count}; {problem}", self._count
             ) from problem
 
     def _store(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -20,6 +22,7 @@ from modules_store import (
     keys,
 )
 from tests.store import toy_codec
+from tests.store.writers import follow_and_die
 
 ROWS = toy_codec.states(40)
 STREAMING = Policy(stream_entries=1000)
@@ -289,6 +292,22 @@ class TestGroup:
         }
         assert len(seen) == 13  # the ninth came twice
         assert pending(toy, agent="a") == pending(toy, agent="b") == 0
+
+
+def test_a_consumer_that_is_killed_loses_nothing(server, store, toy):
+    given = store.store_agent_memories("shared", ROWS, [{"n": n} for n in range(40)])
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    consumer = context.Process(target=follow_and_die, args=(server.url, sending))
+    consumer.start()
+    by_the_dead = [receiving.recv() for _ in range(5)]
+    consumer.join(60)
+    assert consumer.exitcode == -signal.SIGKILL
+    assert by_the_dead == given[:5]
+    options = {"group": "g", "consumer": "heir", "claim_after_ms": 1, "count": 7, "stop_after_ms": 200}
+    by_the_heir = timestamps(store.follow("shared", **options))
+    assert sorted(by_the_heir) == given[4:]  # the fifth was not acknowledged, so it comes again
+    assert pending(toy, agent="shared") == 0
 
 
 @pytest.mark.parametrize("appendonly", [False, True], ids=["RDB", "AOF"])
