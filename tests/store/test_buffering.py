@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import redis
 
 import modules_store
-from modules_store import FlushError, Policy, keys
+from modules_store import AsyncRedisAgentMemory, FlushError, Policy, keys
 from tests.store import toy_codec
 
 ROWS = toy_codec.states(30)
@@ -175,3 +176,23 @@ def test_what_a_server_that_is_gone_did_not_get_waits(start_server, open_store, 
                 buffer.flush()
             start_server(data_dir=tmp_path, port=server.port)
         assert count(client) == 1
+
+
+def test_what_a_cancelled_flush_did_not_store_waits(server, toy):
+    async def cancel_a_flush() -> int:
+        async with AsyncRedisAgentMemory(server.url, codec="toy") as store:
+            await store.store_agent_memory("a", ROWS[0])  # connects and learns the codec
+            buffer = store.buffered()
+            await buffer.store_agent_memory("a", ROWS[1])
+            toy.execute_command("CLIENT PAUSE", 60_000, "WRITE")
+            flush = asyncio.create_task(buffer.flush())
+            while len(buffer):  # until it has taken out what waits
+                await asyncio.sleep(0)
+            flush.cancel()
+            await asyncio.wait([flush])
+            return len(buffer)
+
+    try:
+        assert asyncio.run(cancel_a_flush()) == 1
+    finally:
+        toy.execute_command("CLIENT UNPAUSE")
