@@ -4,5 +4,5 @@ max_line_length = 110
 read_globals = {
   "redis", "cjson", "cmsgpack", "struct", "bit", "KEYS", "ARGV",
   "agents", "arguments", "codec", "companions", "errors", "layout", "memories", "nearest", "policy", "recall",
-  "retentions", "timestamps", "tokens", "trim", -- lua/include
+  "retentions", "store", "stream", "timestamps", "tokens", "trim", -- lua/include
 }

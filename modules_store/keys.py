@@ -48,6 +48,11 @@ def sizes(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:sizes"
 
 
+def stream(agent_id: str) -> str:
+    """Stream of the agent's memories in their order, for followers; exists only where streaming is on."""
+    return f"agent:{{{agent_id}}}:stream"
+
+
 def tokens(agent_id: str) -> str:
     """List of the stores of one agent that were done last, by which a repeated one is known."""
     return f"agent:{{{agent_id}}}:tokens"

@@ -20,14 +20,17 @@ class Policy:
     """Which memories go, and when."""
     ttl_ms: int | None = None
     """Milliseconds after which a memory expires that is stored with this policy; None for never."""
+    stream_entries: int | None = None
+    """About how many memories the agent's stream keeps for followers; None for no stream."""
 
     def __post_init__(self) -> None:
         if not retention.is_retention(self.retention):
             raise errors.InvalidInputError(
                 f"retention is of type {type(self.retention).__name__}, not a rule such as Oldest or MaxCount"
             )
-        if self.ttl_ms is not None:
-            checks.integer(self.ttl_ms, "ttl_ms", 1, checks.MAX_TIMESTAMP)
+        for name in ("ttl_ms", "stream_entries"):
+            if getattr(self, name) is not None:
+                checks.integer(getattr(self, name), name, 1, checks.MAX_TIMESTAMP)
 
     def to_json(self) -> str:
         """Return the policy as the scripts read it and RedisJSON prints it, so that texts can be compared."""
@@ -48,6 +51,7 @@ class Policy:
 @functools.lru_cache(maxsize=256)
 def _text(policy: Policy) -> str:
     document: dict[str, Any] = {"retention": retention.to_json(policy.retention)}
-    if policy.ttl_ms is not None:
-        document["ttl_ms"] = policy.ttl_ms
+    for name in ("ttl_ms", "stream_entries"):
+        if getattr(policy, name) is not None:
+            document[name] = getattr(policy, name)
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)

@@ -51,6 +51,9 @@ function policy.parse(text)
   if parsed.ttl_ms ~= nil then
     arguments.integer(parsed.ttl_ms, 'policy ttl_ms', 1, LARGEST_COUNT)
   end
+  if parsed.stream_entries ~= nil then
+    arguments.integer(parsed.stream_entries, 'policy stream_entries', 1, LARGEST_COUNT)
+  end
   parsed.has_companion = rule.policy == 'importance' or rule.policy == 'byte_budget'
   parsed.text = text
   return parsed
