@@ -51,7 +51,8 @@ return errors.guard(function()
   local ids, values, kept = not_made_by(config, page, layout.get(index, page))
   if #ids > 0 then
     local states = codec.decode(index, own, ids, values)
-    layout.replace(index, ids, codec.encode(index, config, states, #ids))
+    local codes = codec.encode(index, config, states, #ids)
+    layout.replace(index, ids, codec.values(config, codes, 1, #ids))
   end
   local next_cursor = #page == step and page[step] or nil
   agents.note_re_encoded(codec_key, own, next_cursor)

@@ -9,6 +9,7 @@ from modules_store.errors import (
     ConnectionLostError,
     CorruptMemoryError,
     DeadlineExceededError,
+    FlushError,
     InvalidAgentIdError,
     InvalidInputError,
     InvalidMetadataError,
@@ -28,18 +29,22 @@ from modules_store.errors import (
     UnsupportedServerError,
 )
 from modules_store.memories import Found, Memory, ReEncoded, Sample, Sequences, Similar, Trimmed
+from modules_store.operations.buffering import AsyncBufferedStores, BufferedStores
 from modules_store.policy import Policy
 from modules_store.retention import ByteBudget, Importance, KeepAll, MaxAge, MaxCount, Oldest, Thinning
 
 __all__ = [
+    "AsyncBufferedStores",
     "AsyncRedisAgentMemory",
     "Binding",
+    "BufferedStores",
     "ByteBudget",
     "CodecMismatchError",
     "CodecNotFoundError",
     "ConnectionLostError",
     "CorruptMemoryError",
     "DeadlineExceededError",
+    "FlushError",
     "Found",
     "Importance",
     "InvalidAgentIdError",

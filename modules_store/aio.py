@@ -14,9 +14,11 @@ from modules_store.attempts import Attempts, Patience
 from modules_store.client import memory_systems
 from modules_store.commands import Command
 from modules_store.connections import AsyncConnections
+from modules_store.operations.buffering import AsyncBuffering
 from modules_store.operations.counting import AsyncCounting
 from modules_store.operations.deleting import AsyncDeleting
 from modules_store.operations.encoding import AsyncEncoding
+from modules_store.operations.following import AsyncFollowing
 from modules_store.operations.keeping import AsyncKeeping
 from modules_store.operations.querying import AsyncQuerying
 from modules_store.operations.recalling import AsyncRecalling
@@ -28,8 +30,10 @@ from modules_store.policy import Policy
 
 class AsyncRedisAgentMemory(
     AsyncStoring,
+    AsyncBuffering,
     AsyncRecalling,
     AsyncSampling,
+    AsyncFollowing,
     AsyncSearching,
     AsyncQuerying,
     AsyncDeleting,
@@ -82,6 +86,10 @@ class AsyncRedisAgentMemory(
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def _socket_timeout_s(self) -> float | None:
+        """Return how long connections wait for an answer, None for ever."""
+        return self._connections.socket_timeout_s()
 
     async def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""

@@ -13,9 +13,11 @@ from modules_store.attempts import Attempts, Patience
 from modules_store.commands import Command
 from modules_store.connections import Connections
 from modules_store.flows.systems import MemorySystems
+from modules_store.operations.buffering import Buffering
 from modules_store.operations.counting import Counting
 from modules_store.operations.deleting import Deleting
 from modules_store.operations.encoding import Encoding
+from modules_store.operations.following import Following
 from modules_store.operations.keeping import Keeping
 from modules_store.operations.querying import Querying
 from modules_store.operations.recalling import Recalling
@@ -27,7 +29,17 @@ from modules_store.retention import Oldest
 
 
 class RedisAgentMemory(
-    Storing, Recalling, Sampling, Searching, Querying, Deleting, Counting, Keeping, Encoding
+    Storing,
+    Buffering,
+    Recalling,
+    Sampling,
+    Following,
+    Searching,
+    Querying,
+    Deleting,
+    Counting,
+    Keeping,
+    Encoding,
 ):
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
@@ -96,6 +108,10 @@ class RedisAgentMemory(
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _socket_timeout_s(self) -> float | None:
+        """Return how long connections wait for an answer, None for ever."""
+        return self._connections.socket_timeout_s()
 
     def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""

@@ -52,6 +52,10 @@ class Connections:
         if self._owned:
             self._redis.connection_pool.disconnect()
 
+    def socket_timeout_s(self) -> float | None:
+        """Return how long connections wait for an answer, None for ever."""
+        return _socket_timeout_s(self._redis.connection_pool)
+
     def send(self, arguments: Sequence[Argument], timeout_s: float | None) -> Any:
         """Send one command and return the answer, waiting for up to `timeout_s` seconds, None for ever."""
         pool = self._redis.connection_pool
@@ -95,6 +99,10 @@ class AsyncConnections:
         if self._owned:
             await self._redis.connection_pool.disconnect()
 
+    def socket_timeout_s(self) -> float | None:
+        """Return how long connections wait for an answer, None for ever."""
+        return _socket_timeout_s(self._redis.connection_pool)
+
     async def send(self, arguments: Sequence[Argument], timeout_s: float | None) -> Any:
         """Send one command and return the answer, waiting for up to `timeout_s` seconds, None for ever."""
         if timeout_s is None:
@@ -118,6 +126,11 @@ class AsyncConnections:
             raise
         finally:
             await pool.release(connection)
+
+
+def _socket_timeout_s(pool: Any) -> float | None:
+    timeout_s: float | None = pool.connection_class(**pool.connection_kwargs).socket_timeout
+    return timeout_s  # where the user said nothing, redis-py may have a default
 
 
 @contextlib.contextmanager

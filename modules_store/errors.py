@@ -15,6 +15,7 @@ MemoryStoreError
 ├── CodecMismatchError                 the agent's memories belong to another codec, or are of another length
 ├── CorruptMemoryError                 a stored value cannot be read as a memory
 ├── SearchIndexError                   there is no such search index, or one of other fields
+├── FlushError                         a buffer could not store all that waits in it; says how much is left
 ├── ConnectionLostError (ConnectionError)
 │   └── DeadlineExceededError (TimeoutError)  the time that the client gives an operation is over
 └── ServerError                        the server answered with an error of its own
@@ -62,7 +63,7 @@ class InvalidMetadataError(InvalidInputError):
 
 
 class InvalidTimestampError(InvalidInputError):
-    """A timestamp is not an integer from 0 to 2**53 - 1, or a batch gives one twice."""
+    """A timestamp is not an integer from 0 to 2**53 - 1, a batch repeats one, or a stream has later ones."""
 
 
 class MemoryNotFoundError(MemoryStoreError, LookupError):
@@ -87,6 +88,15 @@ class CorruptMemoryError(MemoryStoreError):
 
 class SearchIndexError(MemoryStoreError):
     """There is no such search index, or one of the same name and other fields."""
+
+
+class FlushError(MemoryStoreError):
+    """A buffer could not store all that waits in it; the rest waits on. Its cause is the first problem."""
+
+    def __init__(self, message: str, left: int) -> None:
+        super().__init__(message)
+        self.left = left
+        """How many states still wait."""
 
 
 class ConnectionLostError(MemoryStoreError, ConnectionError):
@@ -124,6 +134,7 @@ _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "BADSHAPE": StateShapeError,
     "BADRANGE": StateRangeError,
     "BADMETA": InvalidMetadataError,
+    "BADORDER": InvalidTimestampError,
     "NOTFOUND": MemoryNotFoundError,
     "EXISTS": TimestampExistsError,
     "NOCODEC": CodecNotFoundError,

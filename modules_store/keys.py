@@ -53,6 +53,11 @@ def priorities(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:priorities"
 
 
+def stream(agent_id: str) -> str:
+    """Stream of the agent's memories in their order, for followers; exists only where streaming is on."""
+    return f"agent:{{{agent_id}}}:stream"
+
+
 def tokens(agent_id: str) -> str:
     """List of the stores of one agent that were done last, by which a repeated one is known."""
     return f"agent:{{{agent_id}}}:tokens"

@@ -20,6 +20,8 @@ class Policy:
     """Which memories go, and when."""
     ttl_ms: int | None = None
     """Milliseconds after which a memory expires that is stored with this policy; None for never."""
+    stream_entries: int | None = None
+    """About how many memories the agent's stream keeps for followers; None for no stream."""
     priorities: bool = False
     """Whether memories enter with the largest priority as they are stored, ready to be sampled by it."""
 
@@ -28,8 +30,9 @@ class Policy:
             raise errors.InvalidInputError(
                 f"retention is of type {type(self.retention).__name__}, not a rule such as Oldest or MaxCount"
             )
-        if self.ttl_ms is not None:
-            checks.integer(self.ttl_ms, "ttl_ms", 1, checks.MAX_TIMESTAMP)
+        for name in ("ttl_ms", "stream_entries"):
+            if getattr(self, name) is not None:
+                checks.integer(getattr(self, name), name, 1, checks.MAX_TIMESTAMP)
         if not isinstance(self.priorities, bool):
             raise errors.InvalidInputError(f"priorities is {self.priorities!r}, not True or False")
 
@@ -52,8 +55,9 @@ class Policy:
 @functools.lru_cache(maxsize=256)
 def _text(policy: Policy) -> str:
     document: dict[str, Any] = {"retention": retention.to_json(policy.retention)}
-    if policy.ttl_ms is not None:
-        document["ttl_ms"] = policy.ttl_ms
+    for name in ("ttl_ms", "stream_entries"):
+        if getattr(policy, name) is not None:
+            document[name] = getattr(policy, name)
     if policy.priorities:
         document["priorities"] = True
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)

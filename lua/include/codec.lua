@@ -52,6 +52,11 @@ function codec.configuration(text, name)
   return config
 end
 
+-- A configuration for one of several agents that have it: it gets a generation of its own.
+function codec.of_one(config)
+  return setmetatable({}, { __index = config })
+end
+
 -- Reads an agent's memory_system: the configuration, its generation, the earlier codecs; adds names, the
 -- codec's name by generation. `text` is what the key holds, where that is known already.
 function codec.of_agent(key, text)
@@ -110,9 +115,14 @@ local function run(routing, model, dtype, rows, columns, blob)
   return reply[3], reply.ok -- TIMEDOUT comes alone
 end
 
+-- The bytes of one state as clients send it.
+function codec.state_bytes(config)
+  return FLOAT_BYTES * config.input_dim
+end
+
 -- How many states `blob` holds, FLOAT[B, input_dim] row after row.
 function codec.rows(config, blob)
-  local row_bytes = FLOAT_BYTES * config.input_dim
+  local row_bytes = codec.state_bytes(config)
   if #blob % row_bytes ~= 0 then
     local text = 'states are %d bytes, not rows of %d floats'
     errors.refuse('BADARG', text:format(#blob, config.input_dim))
@@ -120,7 +130,7 @@ function codec.rows(config, blob)
   return arguments.integer(#blob / row_bytes, 'the number of states', 1, arguments.largest_batch)
 end
 
--- Encodes the `rows` states in `blob` and returns their values, which are of the generation of `config`.
+-- Encodes the `rows` states in `blob` and returns their codes, row after row.
 function codec.encode(routing, config, blob, rows)
   local codes, problem = run(routing, config.encoder, 'FLOAT', rows, config.input_dim, blob)
   local width = config.codes * config.code_bytes
@@ -133,27 +143,35 @@ function codec.encode(routing, config, blob, rows)
     local text = '%s made %d bytes of %d states, not %d each'
     errors.refuse('BADCODEC', text:format(config.encoder, #codes, rows, width))
   end
+  return codes
+end
+
+-- The values of rows first … last of such codes; they are of the generation of `config`.
+function codec.values(config, codes, first, last)
+  local width = config.codes * config.code_bytes
   local own_header = header(config)
   local values = {}
-  for i = 1, rows do
-    values[i] = own_header .. codes:sub((i - 1) * width + 1, i * width)
+  for i = first, last do
+    values[#values + 1] = own_header .. codes:sub((i - 1) * width + 1, i * width)
   end
   return values
 end
 
--- The group of a value: what its header says, and the size that all of the group must have.
-local function group_for(config, id, value)
+-- The group of a value: what its header says, and the size that all of the group must have. `name` is that of
+-- the codec that made it, '' where the header's generation says so.
+local function group_for(config, id, value, name)
   local format = FORMATS[value ~= '' and value:byte() % 16]
   if not format or #value <= HEADER_BYTES or (#value - HEADER_BYTES) % format.bytes ~= 0 then
     errors.refuse('CORRUPT', 'the memory at ' .. id .. ' is not a known header and whole codes')
   end
   local generation, version = codec.generation(value), struct.unpack('<H', value, 2)
-  local name = config.names[generation]
-  if not name then
+  local own_name = config.names[generation]
+  if name == '' and not own_name then
     local text = 'the memory at %s is of generation %d, of which the agent has no codec'
     errors.refuse('CORRUPT', text:format(id, generation))
   end
-  local is_own = generation == config.generation and version == config.version
+  name = name ~= '' and name or own_name
+  local is_own = name == config.name and version == config.version
   return {
     decoder = string.format('memory_system:%s:v%d:decoder', name, version),
     format = format,
@@ -163,16 +181,18 @@ local function group_for(config, id, value)
   }
 end
 
--- Sorts values by their header: a list of {decoder, format, size, codes = {…}, rows = {positions in values}}.
-function codec.by_decoder(config, ids, values)
+-- Sorts values by header and codec: a list of {decoder, format, size, codes = {…}, rows = {positions of
+-- values}}. `names` as for codec.decode.
+function codec.by_decoder(config, ids, values, names)
   local groups, group_of = {}, {}
   for i = 1, #values do
     local value = values[i]
-    local its_header = value:sub(1, HEADER_BYTES)
-    local group = group_of[its_header]
+    local name = names and names[i] or ''
+    local kind = value:sub(1, HEADER_BYTES) .. name
+    local group = group_of[kind]
     if not group then
-      group = group_for(config, ids[i], value)
-      group_of[its_header] = group
+      group = group_for(config, ids[i], value, name)
+      group_of[kind] = group
       groups[#groups + 1] = group
     end
     if #value ~= group.size then
@@ -186,10 +206,11 @@ function codec.by_decoder(config, ids, values)
 end
 
 -- Decodes values of any of an agent's codecs; returns FLOAT[B, input_dim], row after row, in their order.
-function codec.decode(routing, config, ids, values)
+-- `names` are those of the codecs that made them; nil, or '' for one of them, leaves it to the headers.
+function codec.decode(routing, config, ids, values, names)
   local width = FLOAT_BYTES * config.input_dim
   local states = {}
-  for _, group in ipairs(codec.by_decoder(config, ids, values)) do
+  for _, group in ipairs(codec.by_decoder(config, ids, values, names)) do
     local decoder = group.decoder
     local columns = (group.size - HEADER_BYTES) / group.format.bytes
     local codes = table.concat(group.codes)
@@ -213,7 +234,8 @@ end
 -- configuration says.
 function codec.must_work(routing, config)
   local zeros = string.rep('\0', FLOAT_BYTES * config.input_dim)
-  codec.decode(routing, config, { 'a trial' }, codec.encode(routing, config, zeros, 1))
+  local values = codec.values(config, codec.encode(routing, config, zeros, 1), 1, 1)
+  codec.decode(routing, config, { 'a trial' }, values)
 end
 
 return codec

@@ -164,6 +164,13 @@ function layout.describe(index, ids, metadata)
   end)
 end
 
+-- Takes the metadata documents of ids back whose memories are not written yet.
+function layout.undescribe(index, ids)
+  chunked(1, #ids, function(from, to)
+    redis.call('UNLINK', unpack(keys_of(index, ids, from, to, ':meta')))
+  end)
+end
+
 -- Writes and indexes the memories first … last; value and metadata go at `expiry`, where that is given.
 function layout.put(index, ids, values, first, last, expiry)
   local prefix = key_prefix(index)

@@ -2,34 +2,38 @@
 -- @include layout_keys
 -- @include companions when used
 -- @include priorities when used
+-- @include stream when used
+-- @include tokens
 local memories = {}
 
--- Adds the memories first … last of new ids; their documents are there already (layout.describe). `numbers`
--- are for the policy's `companion`, where it has one; `expiry` is the time in milliseconds when they go, or
--- nil; `prioritised` says whether they get a priority.
-function memories.add(index, ids, values, first, last, companion, numbers, expiry, prioritised)
-  layout.put(index, ids, values, first, last, expiry)
-  if companion then
-    companion.enter(index, ids, numbers, first, last)
+-- Adds the memories first … last of a store's plan; their documents are there already (layout.describe).
+function memories.add(plan, first, last)
+  local index, ids, values, kept = plan.index, plan.ids, plan.values, plan.policy
+  layout.put(index, ids, values, first, last, plan.expiry)
+  if plan.companion then
+    plan.companion.enter(index, ids, plan.numbers, first, last)
   end
-  if prioritised then
+  if kept.stream_entries then
+    stream.add(index, kept.stream_entries, plan.config.name, ids, values, plan.metadata, first, last)
+  end
+  if kept.priorities then
     priorities.enter(index, ids, first, last)
   end
 end
 
--- Drops memories: value, metadata, index entry, companions and priority together; returns how many the index
--- had.
+-- Drops memories: value, metadata, index entry, companions, priority and stream entry together; returns how
+-- many the index had.
 function memories.drop(index, ids)
   companions.drop(index, ids)
   priorities.drop(index, ids)
+  stream.drop(index, ids)
   return layout.drop(index, ids)
 end
 
 -- Removes what is kept beside the memories of an agent that has none left.
 function memories.forget(index)
-  redis.call('UNLINK', unpack(companions.keys(index)))
-  priorities.clear(index)
-  redis.call('UNLINK', index:sub(1, -#'memories' - 1) .. 'tokens')
+  local others = { priorities.key(index), unpack(companions.keys(index)) }
+  redis.call('UNLINK', stream.key(index), tokens.key(index), unpack(others))
 end
 
 return memories

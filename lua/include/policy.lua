@@ -1,5 +1,6 @@
 -- What is kept of an agent's memories, as clients send it with each store: a JSON object with `retention`,
--- `ttl_ms` where memories expire, and `priorities`, true, where each gets a priority to be sampled by.
+-- `ttl_ms` where memories expire, `stream_entries` where the agent has a stream, and `priorities`, true,
+-- where each memory gets a priority to be sampled by.
 -- @include errors
 -- @include arguments
 local policy = {}
@@ -50,6 +51,9 @@ function policy.parse(text)
   check(rule)
   if parsed.ttl_ms ~= nil then
     arguments.integer(parsed.ttl_ms, 'policy ttl_ms', 1, LARGEST_COUNT)
+  end
+  if parsed.stream_entries ~= nil then
+    arguments.integer(parsed.stream_entries, 'policy stream_entries', 1, LARGEST_COUNT)
   end
   if parsed.priorities ~= nil and type(parsed.priorities) ~= 'boolean' then
     errors.refuse('BADARG', 'policy priorities is ' .. tostring(parsed.priorities) .. ', not true or false')

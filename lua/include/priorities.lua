@@ -10,7 +10,7 @@ local CHUNK = 1000 -- memories a call, as in the layout
 local LEAST, LARGEST = 2 ^ -32, 2 ^ 32 -- what is beyond is brought to these: so there are few buckets
 local FIRST = 1 -- the priority of memories that enter where none has one
 
-local function key_of(index)
+function priorities.key(index)
   return index:sub(1, -#'memories' - 1) .. 'priorities'
 end
 
@@ -27,24 +27,24 @@ local function add(index, option, ids, first, last, priority_of)
       entries[#entries + 1] = priority_of(i)
       entries[#entries + 1] = ids[i]
     end
-    added = added + redis.call('ZADD', key_of(index), option, unpack(entries))
+    added = added + redis.call('ZADD', priorities.key(index), option, unpack(entries))
   end
   return added
 end
 
 -- Refuses a key of another type, before anything is written.
 function priorities.must_fit(index)
-  arguments.key_type(key_of(index), 'zset')
+  arguments.key_type(priorities.key(index), 'zset')
 end
 
 function priorities.count(index)
-  return redis.call('ZCARD', key_of(index))
+  return redis.call('ZCARD', priorities.key(index))
 end
 
 -- Enters the memories first … last that have no priority with the largest that a memory of the agent has,
 -- as prioritised experience replay does; returns how many.
 function priorities.enter(index, ids, first, last)
-  local largest = redis.call('ZRANGE', key_of(index), 0, 0, 'REV', 'WITHSCORES')[2] or FIRST
+  local largest = redis.call('ZRANGE', priorities.key(index), 0, 0, 'REV', 'WITHSCORES')[2] or FIRST
   return add(index, 'NX', ids, first, last, function() return largest end)
 end
 
@@ -56,28 +56,28 @@ function priorities.set(index, ids, numbers)
 end
 
 function priorities.drop(index, ids)
-  if redis.call('TYPE', key_of(index)).ok ~= 'zset' then
+  if redis.call('TYPE', priorities.key(index)).ok ~= 'zset' then
     return
   end
   for from = 1, #ids, CHUNK do
-    redis.call('ZREM', key_of(index), unpack(ids, from, math.min(from + CHUNK - 1, #ids)))
+    redis.call('ZREM', priorities.key(index), unpack(ids, from, math.min(from + CHUNK - 1, #ids)))
   end
 end
 
 -- Forgets all of them.
 function priorities.clear(index)
-  redis.call('UNLINK', key_of(index))
+  redis.call('UNLINK', priorities.key(index))
 end
 
 -- The least priority, or nil where there is none.
 function priorities.least(index)
-  return tonumber(redis.call('ZRANGE', key_of(index), 0, 0, 'WITHSCORES')[2])
+  return tonumber(redis.call('ZRANGE', priorities.key(index), 0, 0, 'WITHSCORES')[2])
 end
 
 -- The priorities by powers of two: a list of {first rank, count, bound}, those from bound / 2 to below bound.
 -- Buckets without any are left out: it takes two calls for each that there is, and there are at most 65.
 function priorities.buckets(index)
-  local key, count, rank, buckets = key_of(index), priorities.count(index), 0, {}
+  local key, count, rank, buckets = priorities.key(index), priorities.count(index), 0, {}
   while rank < count do
     local priority = tonumber(redis.call('ZRANGE', key, rank, rank, 'WITHSCORES')[2])
     if priority < LEAST or priority > LARGEST then
@@ -94,7 +94,7 @@ end
 
 -- The ids at such ranks, and their priorities.
 function priorities.at_ranks(index, wanted)
-  return ranks.read(key_of(index), wanted, true)
+  return ranks.read(priorities.key(index), wanted, true)
 end
 
 return priorities

@@ -14,13 +14,17 @@ function timestamps.id(value, name)
   return to_id(arguments.integer(value, name, 0, timestamps.largest))
 end
 
+-- The ids that a caller gave as an array, which becomes theirs.
+function timestamps.ids(values, name)
+  for i = 1, #values do
+    values[i] = timestamps.id(values[i], name)
+  end
+  return values
+end
+
 -- The ids that a caller gave as a JSON array.
 function timestamps.parse(text, name)
-  local ids = arguments.json(text, name)
-  for i = 1, #ids do
-    ids[i] = timestamps.id(ids[i], name)
-  end
-  return ids
+  return timestamps.ids(arguments.json(text, name), name)
 end
 
 -- The server's time in milliseconds.

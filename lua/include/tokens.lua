@@ -8,20 +8,20 @@ local tokens = {}
 
 local KEPT = 16
 
-local function key_of(index)
+function tokens.key(index)
   return index:sub(1, -#'memories' - 1) .. 'tokens'
 end
 
 -- Reads a token argument; returns the token, and the first timestamp where it repeats a store that was done.
 function tokens.find(index, argument)
   if argument ~= '' then
-    arguments.key_type(key_of(index), 'list')
+    arguments.key_type(tokens.key(index), 'list')
   end
   local token, age_ms = argument:match('^(%S+) (%d+)$')
   if not token then
     return argument
   end
-  local entries = redis.call('LRANGE', key_of(index), 0, -1)
+  local entries = redis.call('LRANGE', tokens.key(index), 0, -1)
   local its_start = token .. ' '
   for _, entry in ipairs(entries) do
     if entry:sub(1, #its_start) == its_start then
@@ -41,7 +41,7 @@ function tokens.keep(index, token, first_id)
   if token == '' then
     return
   end
-  local key = key_of(index)
+  local key = tokens.key(index)
   if redis.call('LPUSH', key, string.format('%s %s %.0f', token, first_id, timestamps.now())) >= 2 * KEPT then
     redis.call('LTRIM', key, 0, KEPT - 1)
   end

@@ -11,8 +11,11 @@ import contextlib
 from collections.abc import Generator
 from typing import Any, TypeVar
 
+from redis.crc import key_slot as key_slot  # flows import redis here alone
+from redis.exceptions import ClusterCrossSlotError as ClusterCrossSlotError
 from redis.exceptions import NoScriptError
-from redis.exceptions import ResponseError as ResponseError  # flows import redis here alone
+from redis.exceptions import RedisError as RedisError
+from redis.exceptions import ResponseError as ResponseError
 
 from modules_store.commands import Command, ScriptCall
 

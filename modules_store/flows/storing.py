@@ -1,4 +1,4 @@
-"""Stores states of one agent, one or a batch."""
+"""Stores states: one or a batch of one agent, or one of each of many."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from modules_store import checks, codec, errors, keys
 from modules_store.codec import Codec
 from modules_store.commands import ScriptCall, Token, script
 from modules_store.flows import Flow, run
+from modules_store.flows.batching import Batch, store_batches
 from modules_store.flows.systems import MemorySystems
 from modules_store.policy import Policy
 
@@ -58,6 +59,47 @@ def store_memories(
     call = _store_call(agent_id, used_codec, policy, rows=rows, timestamps=given, metadata=documents)
     first = int((yield from run(call)))
     return given if given is not None else list(range(first, first + len(rows)))
+
+
+def store_step(
+    systems: MemorySystems,
+    states: Mapping[str, Any],
+    metadata: Mapping[str, Mapping[str, Any] | None] | None,
+    timestamp: int | None,
+) -> Flow[dict[str, int]]:
+    """Store one state of each of many agents; return their timestamps."""
+    _check_step(states, metadata)
+    timestamps = None if timestamp is None else [checks.timestamp(timestamp, "timestamp")]
+    batches = []
+    for agent_id, state in states.items():
+        document = checks.metadata(metadata and metadata.get(agent_id), f"metadata[{agent_id!r}]")
+        used_codec = yield from systems.codec(agent_id)
+        row = codec.to_row(state, used_codec, f"states[{agent_id!r}]")
+        used_codec = codec.of_length(used_codec, row.shape[1])
+        policy = yield from systems.policy(agent_id)
+        batches.append(Batch(agent_id, used_codec, policy, [row.tobytes()], timestamps, [document]))
+    firsts: dict[str, int] = {}
+    if batches:
+        yield from store_batches(systems, batches, firsts)
+    return {agent_id: firsts[agent_id] for agent_id in states}
+
+
+def _check_step(states: Any, metadata: Any) -> None:
+    if not isinstance(states, Mapping):
+        raise errors.InvalidInputError(f"states is of type {type(states).__name__}, not a mapping by agent")
+    if len(states) > checks.MAX_BATCH:
+        raise errors.InvalidInputError(f"states has {len(states)} agents, more than {checks.MAX_BATCH}")
+    for agent_id in states:
+        checks.agent_id(agent_id, "an id in states")
+    if metadata is None:
+        return
+    if not isinstance(metadata, Mapping):
+        raise errors.InvalidMetadataError(
+            f"metadata is of type {type(metadata).__name__}, not a mapping by agent"
+        )
+    stranger = next((agent_id for agent_id in metadata if agent_id not in states), None)
+    if stranger is not None:
+        raise errors.InvalidMetadataError(f"metadata has {stranger!r}, which is not in states")
 
 
 def _store_call(

@@ -29,6 +29,8 @@ class MemorySystems:
         self._policy = policy
         self._bindings: list[Binding] | None = None
         self._codecs: dict[tuple[str, int | None], Codec] = {}
+        self.may_mix_slots = True
+        """Whether one script may have agents of several slots; in a cluster the first refusal ends it."""
 
     def codec(self, agent_id: str) -> Flow[Codec]:
         """Return the codec of an agent, fetching what was not fetched yet."""

@@ -23,6 +23,9 @@ class Blocking:
     def _drive(self, flow: Flow[T]) -> T:
         raise NotImplementedError
 
+    def _socket_timeout_s(self) -> float | None:
+        raise NotImplementedError
+
 
 class Awaited:
     """What awaited methods need of the client."""
@@ -30,6 +33,9 @@ class Awaited:
     _systems: MemorySystems
 
     async def _drive(self, flow: Flow[T]) -> T:
+        raise NotImplementedError
+
+    def _socket_timeout_s(self) -> float | None:
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""Methods that store states."""
+"""Methods that store states at once; `buffering.py` has those that gather them first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modules_store.operations import Awaited, Blocking, documented_by
 
 
 class Storing(Blocking):
-    """Stores states, one or a batch."""
+    """Stores states: one or a batch of one agent, or one of each of many."""
 
     def store_agent_memory(
         self,
@@ -49,6 +49,24 @@ class Storing(Blocking):
             storing.store_memories(self._systems, agent_id, agent_states, metadata, timestamps)
         )
 
+    def store_step(
+        self,
+        states: Mapping[str, Any],
+        metadata: Mapping[str, Mapping[str, Any] | None] | None = None,
+        timestamp: int | None = None,
+    ) -> dict[str, int]:
+        """Store one state of each of up to 16,384 agents in one round trip, all or none; return timestamps.
+
+        `states` and `metadata` are mappings by agent id; agents may be left out of `metadata`. `timestamp` is
+        that of all states; by default the server gives each agent its own, as `store_agent_memory` does.
+        Agents may have different codecs and policies; those that share a codec are encoded together.
+
+        In a cluster there is one call for each hash slot, so it is the agents of one slot that are stored all
+        or none: where a call is refused, those before it have stored. Errors are otherwise those of
+        `store_agent_memory`.
+        """
+        return self._drive(storing.store_step(self._systems, states, metadata, timestamp))
+
 
 @documented_by(Storing)
 class AsyncStoring(Awaited):
@@ -75,3 +93,11 @@ class AsyncStoring(Awaited):
         return await self._drive(
             storing.store_memories(self._systems, agent_id, agent_states, metadata, timestamps)
         )
+
+    async def store_step(
+        self,
+        states: Mapping[str, Any],
+        metadata: Mapping[str, Mapping[str, Any] | None] | None = None,
+        timestamp: int | None = None,
+    ) -> dict[str, int]:
+        return await self._drive(storing.store_step(self._systems, states, metadata, timestamp))

@@ -51,6 +51,25 @@ def store(
     )
 
 
+def store_batches(node: redis.Redis, *, agents, systems, batches, states, token="", metadata=()) -> list[int]:
+    """Run store_batches; `systems` are (configuration, [(policy, agents), …]) each; return the timestamps."""
+    described = [
+        [_text(configuration), "[]", [[_text(policy), count] for policy, count in policies]]
+        for configuration, policies in systems
+    ]
+    agent_keys = [key for agent in agents for key in keys.documents_of(agent)]
+    states = states if isinstance(states, bytes) else np.asarray(states, "<f4").tobytes()
+    arguments = (_text(described), _text(batches), states, token, *metadata)
+    return node.eval(scripts.load("store_batches").text, len(agent_keys), *agent_keys, *arguments)
+
+
+def decode_values(node: redis.Redis, timestamps, names, values, agent: str = "a"):
+    """Run decode_values; return float32[B, D]."""
+    arguments = (keys.agent_memory_system(agent), _text(timestamps), _text(names), *values)
+    blob = node.execute_command("EVAL_RO", scripts.load("decode_values").text, 1, *arguments)
+    return np.frombuffer(blob, "<f4").reshape(-1, toy_codec.INPUT_DIM)
+
+
 def policy_of(threshold=100_000, **others) -> dict:
     """Return a policy that keeps the newest memories, or one of other retention."""
     retention = {"policy": "oldest", "threshold": threshold, "sample": 100, "fraction": 0.2}

@@ -22,6 +22,8 @@ WRITING = {
     "JSON.SET",
     "JSON.MSET",
     "JSON.NUMINCRBY",
+    "XADD",
+    "XDEL",
 }
 READING = {
     "newest",

@@ -27,6 +27,8 @@ class RunToTheEnd:
             answer = method(*arguments, **options)
             if inspect.isasyncgen(answer):
                 return self._items(answer)
+            if hasattr(answer, "__aenter__"):
+                return _Entered(answer, self._run)
             return self._run(answer) if inspect.isawaitable(answer) else answer
 
         return run if callable(method) else method
@@ -53,6 +55,26 @@ class RunToTheEnd:
                 yield item
         finally:
             self._run(generator.aclose())
+
+
+class _Entered:
+    """An asynchronous context manager that is used like a blocking one, as is what it enters."""
+
+    def __init__(self, manager, run) -> None:
+        self._manager, self._run = manager, run
+
+    def __enter__(self) -> _Entered:
+        self._manager = self._run(self._manager.__aenter__())
+        return self
+
+    def __exit__(self, *error) -> bool | None:
+        return self._run(self._manager.__aexit__(*error))
+
+    def __getattr__(self, name):
+        return lambda *arguments, **options: self._run(getattr(self._manager, name)(*arguments, **options))
+
+    def __len__(self) -> int:
+        return len(self._manager)
 
 
 async def _next(generator, end):

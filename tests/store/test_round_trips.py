@@ -57,6 +57,34 @@ def test_one_round_trip_an_operation(store, toy):
     assert _commands_of(toy, lambda: store.get_memories_between("a", limit=100)) == ["EVALSHA_RO"]
 
 
+def test_many_agents_are_one_round_trip(store, toy):
+    step = {f"agent-{n}": row for n, row in enumerate(toy_codec.states(100))}
+    store.store_step(step)
+    assert _commands_of(toy, lambda: store.store_step(step, {"agent-7": {"n": 1}}, timestamp=5)) == [
+        "EVALSHA"
+    ]
+
+    def gather() -> None:
+        with store.buffered() as buffer:
+            for n, row in enumerate(step.values()):
+                buffer.store_agent_memory(f"agent-{n % 10}", row)
+
+    assert _commands_of(toy, gather) == ["EVALSHA"]
+
+
+def test_a_page_of_a_stream_is_two_round_trips(open_store, toy):
+    store = open_store(codec="toy", policy=Policy(stream_entries=1000))
+    store.store_agent_memories("a", toy_codec.states(100))
+    options = {"after": "beginning", "stop_after_ms": 0}
+    assert len(list(store.follow("a", **options))) == 100
+    sent = _commands_of(toy, lambda: list(store.follow("a", count=50, **options)))
+    assert sent == ["XREAD", "EVALSHA_RO"] * 2 + ["XREAD"]
+    options |= {"group": "g", "consumer": "c"}
+    sent = _commands_of(toy, lambda: list(store.follow("a", count=50, **options)))
+    page = ["XREADGROUP", "EVALSHA_RO", *["XACK"] * 50]
+    assert sent == ["XGROUP", "XREADGROUP", "XAUTOCLAIM", *page, *page, "XREADGROUP"]
+
+
 def test_the_codec_and_each_script_are_fetched_and_sent_once(server, toy):
     toy.script_flush()
     rows = toy_codec.states(1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 
 from modules_store import RedisAgentMemory
@@ -16,3 +19,13 @@ def store_some(url: str, writer: int, results) -> None:
         for start in range(60, 160, 25):
             timestamps += store.store_agent_memories("shared", own[start : start + 25])
     results.put((own, timestamps))
+
+
+def follow_and_die(url: str, seen) -> None:
+    """Follow agent "shared" as a consumer and report its memories; end without notice at the fifth."""
+    with RedisAgentMemory(url, codec="toy") as store:
+        follower = store.follow("shared", after="beginning", group="g", consumer="dead", count=20)
+        for n, memory in enumerate(follower, 1):
+            seen.send(memory.timestamp)
+            if n == 5:
+                os.kill(os.getpid(), signal.SIGKILL)

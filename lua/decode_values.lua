@@ -1,0 +1,31 @@
+#!lua flags=no-writes
+--[[ Decodes values that a client has, such as those of an agent's stream.
+     KEYS[1] agent memory_system.
+     ARGV[1] timestamps of the values, a JSON array of integers, for what errors say.
+     ARGV[2] names of the codecs that made them, a JSON array of texts; empty text for what the agent's
+     memory_system says of the value's generation.
+     ARGV[3…] values: header and codes.
+     Returns the states FLOAT[B, input_dim], row after row.
+     Errors MEMERR BADARG NOCODEC CORRUPT WRONGTYPE BADCODEC.
+     Cost O(B) and one run of each decoder. ]]
+-- @include errors
+-- @include arguments
+-- @include timestamps
+-- @include codec
+
+return errors.guard(function()
+  local codec_key = KEYS[1]
+  arguments.key_type(codec_key, 'ReJSON-RL')
+  local ids = timestamps.parse(ARGV[1], 'timestamps')
+  local names = arguments.json(ARGV[2], 'codecs')
+  local values = {}
+  for i = 3, #ARGV do
+    values[#values + 1] = ARGV[i]
+  end
+  arguments.integer(#values, 'the number of values', 1, arguments.largest_batch)
+  if #ids ~= #values or #names ~= #values then
+    local text = '%d values have %d timestamps and %d codecs'
+    errors.refuse('BADARG', text:format(#values, #ids, #names))
+  end
+  return codec.decode(codec_key, codec.of_agent(codec_key), ids, values, names)
+end)

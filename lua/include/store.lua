@@ -1,0 +1,116 @@
+-- Stores a batch of one agent in three steps: a plan checks the agent and writes nothing, its ids are given
+-- or checked, then it is carried out. A script that stores for several agents takes each step for all of them
+-- before the next one, so that what can be refused is refused before anything is written.
+-- @include errors
+-- @include arguments
+-- @include timestamps
+-- @include layout_keys
+-- @include companions when used
+-- @include priorities when used
+-- @include stream when used
+-- @include memories
+-- @include trim
+-- @include agents
+-- @include tokens
+local store = {}
+
+-- The plan for an agent whose states `config` encodes, which gets the agent's generation.
+function store.plan(index, agent_key, codec_key, config, groups_text, policy)
+  arguments.key_type(index, 'zset')
+  arguments.key_type(agent_key, 'ReJSON-RL')
+  arguments.key_type(codec_key, 'ReJSON-RL')
+  local count = layout.count(index)
+  if policy.priorities then
+    priorities.must_fit(index)
+  end
+  local companion = policy.has_companion and companions.must_fit(policy.retention, index)
+  return {
+    index = index,
+    agent_key = agent_key,
+    config = config,
+    policy = policy,
+    count = count,
+    companion = companion,
+    updates = agents.updates(index, agent_key, codec_key, config, groups_text, policy, count),
+  }
+end
+
+-- Gives a plan the ids of `batch` memories: `given`, which must be new, or where that is nil the next ones.
+function store.number(plan, batch, given)
+  plan.newest_last = not given
+  local last = plan.policy.stream_entries and stream.last(plan.index)
+  if given then
+    layout.must_be_new(plan.index, given)
+    if last then
+      stream.must_follow(plan.index, last, given)
+    end
+    plan.ids = given
+  else
+    local newest = layout.newest(plan.index, 0, 1)[1] -- after the newest all are new
+    if last and last > tonumber(newest or 0) then
+      newest = string.format('%.0f', last)
+    end
+    plan.ids = timestamps.following(newest, batch)
+  end
+end
+
+-- Writes the metadata documents of all plans, or of none where one is refused: this is the first write.
+local function describe(plans)
+  for i, plan in ipairs(plans) do
+    local ok, refusal = pcall(layout.describe, plan.index, plan.ids, plan.metadata)
+    if not ok then
+      for j = 1, i - 1 do
+        layout.undescribe(plans[j].index, plans[j].ids)
+      end
+      error(refusal, 0)
+    end
+  end
+end
+
+-- What the policy wants to know of the new memories besides: their numbers and when they go.
+local function prepare(plan)
+  local kept, companion = plan.policy, plan.companion
+  plan.numbers = companion and companion.numbers(kept.retention, plan.values, plan.metadata, #plan.values)
+  plan.expiry = kept.ttl_ms and string.format('%.0f', timestamps.now() + kept.ttl_ms)
+end
+
+local function add_and_trim(plan)
+  local batch = #plan.ids
+  local coming = not plan.newest_last and plan.numbers or nil
+  local task = trim.task(plan.policy, plan.index, plan.agent_key, plan.count, batch + trim.spare, coming)
+  local stored = 0
+  while stored < batch do
+    -- As many as fit and the one that is too many: a batch ends as single stores of it would.
+    local some = math.min(batch - stored, trim.room(task))
+    memories.add(plan, stored + 1, stored + some)
+    trim.after_adding(task, some)
+    stored = stored + some
+  end
+  agents.add_to_counters(plan.agent_key, stored, task.dropped)
+end
+
+-- Carries plans out that have ids, values and metadata, and notes the token of their store; returns the first
+-- id of each, as a number.
+function store.carry_out(plans, token)
+  for _, plan in ipairs(plans) do
+    local batch, described = #plan.values, #plan.metadata
+    if #plan.ids ~= batch or (described ~= 0 and described ~= batch) then
+      local text = '%d states have %d timestamps and %d metadata'
+      errors.refuse('BADARG', text:format(batch, #plan.ids, described))
+    end
+    prepare(plan)
+  end
+  describe(plans)
+  local firsts = {}
+  for i, plan in ipairs(plans) do
+    for _, update in ipairs(plan.updates) do
+      redis.call(unpack(update))
+    end
+    add_and_trim(plan)
+    tokens.keep(plan.index, token, plan.ids[1])
+    firsts[i] = tonumber(plan.ids[1])
+  end
+  return firsts
+end
+
+return store

@@ -1,0 +1,87 @@
+"""Stores batches of many agents, in one script call wherever the server allows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from modules_store import keys
+from modules_store.codec import Codec
+from modules_store.commands import ScriptCall, Token, script
+from modules_store.flows import ClusterCrossSlotError, Flow, ResponseError, key_slot, run
+from modules_store.flows.systems import MemorySystems
+from modules_store.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """States of one agent, from one on, as the script takes them."""
+
+    agent_id: str
+    codec: Codec
+    """As `codec.of_length` gives it."""
+    policy: Policy
+    rows: Sequence[bytes]
+    """Each one state, float32[D]."""
+    timestamps: Sequence[int] | None
+    """One for each state, or None for the server to give them."""
+    metadata: Sequence[bytes]
+    """Of `checks.metadata`, one for each state."""
+
+
+def store_batches(systems: MemorySystems, batches: Sequence[Batch], firsts: dict[str, int]) -> Flow[None]:
+    """Store the batches of different agents, together all or none; in a cluster those of each slot.
+
+    The first timestamp of each goes to `firsts` as soon as it is stored: where this fails, `firsts` says
+    which batches were stored before.
+    """
+    if systems.may_mix_slots:
+        try:
+            yield from _store_together(batches, firsts)
+            return
+        except ResponseError as error:
+            if not isinstance(error, ClusterCrossSlotError) and "CROSSSLOT" not in str(error):
+                raise
+        systems.may_mix_slots = False
+    for of_slot in _by_slot(batches):
+        yield from _store_together(of_slot, firsts)
+
+
+def _by_slot(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    slots: dict[int, list[Batch]] = {}
+    for batch in batches:
+        slots.setdefault(key_slot(keys.index(batch.agent_id).encode()), []).append(batch)
+    yield from slots.values()
+
+
+def _store_together(batches: Sequence[Batch], firsts: dict[str, int]) -> Flow[None]:
+    """Store batches with one call, those of one codec, and of one policy, next to each other."""
+    by_system: dict[Codec, dict[Policy, list[Batch]]] = {}
+    for batch in batches:
+        by_system.setdefault(batch.codec, {}).setdefault(batch.policy, []).append(batch)
+    ordered = [batch for policies in by_system.values() for some in policies.values() for batch in some]
+    reply = yield from run(_call(by_system, ordered))
+    firsts.update(zip((batch.agent_id for batch in ordered), map(int, reply), strict=True))
+
+
+def _call(by_system: dict[Codec, dict[Policy, list[Batch]]], ordered: Sequence[Batch]) -> ScriptCall:
+    memory_systems = [
+        [
+            codec.configuration,
+            codec.feature_groups,
+            [[policy.to_json(), len(some)] for policy, some in policies.items()],
+        ]
+        for codec, policies in by_system.items()
+    ]
+    given = [len(batch.rows) if batch.timestamps is None else list(batch.timestamps) for batch in ordered]
+    metadata = [text for batch in ordered for text in batch.metadata]
+    return script(
+        "store_batches",
+        [key for batch in ordered for key in keys.documents_of(batch.agent_id)],
+        json.dumps(memory_systems, ensure_ascii=False),
+        json.dumps(given),
+        b"".join(row for batch in ordered for row in batch.rows),
+        Token(),
+        *(metadata if any(metadata) else ()),
+    )
