@@ -36,11 +36,11 @@ def redis_server() -> str | None:
 
 
 def need(found: object, what: str) -> None:
-    """Skip the test where something it needs is missing; fail it on CI, where nothing may be."""
+    """Skip the test, or file, where something it needs is missing; fail it on CI, where nothing may be."""
     if not found and os.environ.get("CI"):
         pytest.fail(f"not installed: {what}")
     if not found:
-        pytest.skip(f"not installed: {what}")
+        pytest.skip(f"not installed: {what}", allow_module_level=True)
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:

@@ -32,8 +32,8 @@ class RedisStorage(Storage):
     """The memories of one agent as a TorchRL storage of TensorDicts.
 
     The entry at `state_key`, [B, D], is what the codec keeps: it comes back as float32 and as near as the
-    codec is. The entries of `fields` are metadata and come back as they were, in the dtypes that are given,
-    at the price of JSON; NaN and infinity are refused. Nothing else of a TensorDict is kept. How many
+    codec is. The entries of `fields` are metadata and come back in the dtypes that are given, as they were
+    save for the last bit of a float64, at the price of JSON; NaN and infinity are refused. Nothing else of a TensorDict is kept. How many
     memories there are at most is the client's policy, not `max_size`. What is stored cannot be set anew.
     """
 
@@ -136,9 +136,9 @@ class RedisStorage(Storage):
         self._memory.delete_agent(self.agent_id)
 
     def _store(self, data: TensorDictBase, timestamps: list[int] | None) -> list[int]:
-        fields = {path: data.get(path) for path in self._fields}
+        fields = {path: data[path] for path in self._fields}
         return self._memory.store_agent_memories(
-            self.agent_id, data.get(self._state_key), self._fields.to_metadata(fields), timestamps
+            self.agent_id, data[self._state_key], self._fields.to_metadata(fields), timestamps
         )
 
     def _between(self, timestamps: slice) -> Iterator[Memory]:
