@@ -18,16 +18,17 @@ local function text(number)
   return string.format('%.17g', number)
 end
 
--- Adds memories first … last with the priorities that priority_of(i) says; `option` is one of ZADD.
+-- Gives memories first … last the priorities that priority_of(i) says, with an option of ZADD or nil; returns
+-- how many had none.
 local function add(index, option, ids, first, last, priority_of)
   local added = 0
   for from = first, last, CHUNK do
-    local entries = {}
+    local entries = { option }
     for i = from, math.min(from + CHUNK - 1, last) do
       entries[#entries + 1] = priority_of(i)
       entries[#entries + 1] = ids[i]
     end
-    added = added + redis.call('ZADD', priorities.key(index), option, unpack(entries))
+    added = added + redis.call('ZADD', priorities.key(index), unpack(entries))
   end
   return added
 end
@@ -50,7 +51,7 @@ end
 
 -- Gives memories of the agent other priorities, numbers above 0.
 function priorities.set(index, ids, numbers)
-  add(index, 'CH', ids, 1, #ids, function(i)
+  add(index, nil, ids, 1, #ids, function(i)
     return text(math.max(LEAST, math.min(numbers[i], LARGEST)))
   end)
 end

@@ -16,7 +16,6 @@ local LEAST_LOOKS = 1024 -- memories that are looked at in any case
 -- Adds the agent of these keys.
 function sampling.add_source(sources, index, codec_key)
   arguments.key_type(index, 'zset')
-  arguments.key_type(codec_key, 'ReJSON-RL')
   local number = #sources + 1
   sources[number] = { number = number, index = index, codec_key = codec_key, count = layout.count(index) }
 end
@@ -145,6 +144,7 @@ local function codecs_of(drawn)
   local config_of_text, config_of, first = {}, {}, drawn.sources[1]
   for _, source in ipairs(drawn.sources) do
     if not config_of[source] then
+      arguments.key_type(source.codec_key, 'ReJSON-RL')
       local text = redis.call('JSON.GET', source.codec_key)
       local config = text and config_of_text[text] or codec.of_agent(source.codec_key, text)
       config_of_text[text], config_of[source] = config, config

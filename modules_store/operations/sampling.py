@@ -35,7 +35,7 @@ class Sampling(Blocking):
         divided by the largest that any memory of these agents can have. Memories have the priorities of
         `update_priorities`; until then the largest that another of the agent had when they entered: as they
         were stored, with `Policy(priorities=True)`, or else before they are first sampled so, which takes
-        a call for every 16,384.
+        a call for each agent and 16,384 memories.
 
         The same `seed`, 0 to 2**53 - 1, draws the same from the same memories; None for another each time.
         Memories that Redis has evicted are drawn again; fewer than `count` come only where nearly all are.

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import redis
 
 from modules_store import (
     InvalidInputError,
@@ -149,6 +150,25 @@ def test_seeds_in_a_row_are_not_in_step(filled):
     fits(drawn, dict.fromkeys(TIMES, 1 / N))
     steps = [(b - a) % N for a, b in itertools.pairwise(drawn)]
     fits(steps, dict.fromkeys(range(N), 1 / N))
+
+
+def test_a_cluster_takes_agents_of_one_slot(open_store, start_server):
+    server = start_server(cluster_enabled=True)
+    with redis.Redis.from_url(server.url) as client:
+        toy_codec.publish(client)
+    store = open_store(server.url, codec="toy", policy=PRIORITISED)
+    for agent in ("a", "exj", "b"):  # the first two are in one slot
+        store.store_agent_memories(agent, ROWS[:3], timestamps=[1, 2, 3])
+    assert set(store.sample_memories(["a", "exj"], 50, by="priority").agent_ids) == {"a", "exj"}
+    assert set(store.sample_sequences(["a", "exj"], 50, 2).agent_ids) == {"a", "exj"}
+    assert store.update_priorities(["a", "exj"], [1, 2], [1, 1]) == 2
+    for call in (
+        lambda: store.sample_memories(["a", "b"], 5),
+        lambda: store.sample_sequences(["a", "b"], 5, 2),
+        lambda: store.update_priorities(["a", "b"], [1, 2], [1, 1]),
+    ):
+        with pytest.raises(InvalidInputError, match="one call takes agents of one slot"):
+            call()
 
 
 def test_states_of_different_length(filled, open_store, toy):
