@@ -1,7 +1,7 @@
 """Memories for training with PyTorch: batches of tensors that the server draws.
 
-Needs torch, so `modules_store` does not import it; `modules_store.replay.torchrl` needs torchrl besides. The
-extra `replay` installs both.
+The only part of the package that imports torch, so no other part imports it. `modules_store.replay.torchrl`
+needs TorchRL besides; the extra `replay` installs both.
 """
 
 from modules_store.replay.datasets import HistoryDataset, ReplayDataset

@@ -32,9 +32,10 @@ class RedisStorage(Storage):
     """The memories of one agent as a TorchRL storage of TensorDicts.
 
     The entry at `state_key`, [B, D], is what the codec keeps: it comes back as float32 and as near as the
-    codec is. The entries of `fields` are metadata and come back in the dtypes that are given, as they were
-    save for the last bit of a float64, at the price of JSON; NaN and infinity are refused. Nothing else of a TensorDict is kept. How many
-    memories there are at most is the client's policy, not `max_size`. What is stored cannot be set anew.
+    codec is. The entries of `fields` are metadata: they come back in the dtypes that are given and as they
+    were, save for the last bit of a float64, at the price of JSON; NaN and infinity are refused. Nothing else
+    of a TensorDict is kept. How many memories there are at most is the client's policy, not `max_size`. What
+    is stored cannot be set anew.
     """
 
     def __init__(
@@ -69,8 +70,6 @@ class RedisStorage(Storage):
 
     def set(self, cursor: Any, data: TensorDictBase, *, set_cursor: bool = True) -> None:
         """Store entries at the timestamps `cursor`; raise TimestampExistsError where one is taken."""
-        if set_cursor:
-            self._set_last_cursor(cursor)
         timestamps = np.asarray(cursor)
         self._store(data if timestamps.ndim else data.unsqueeze(0), timestamps.reshape(-1).tolist())
 
