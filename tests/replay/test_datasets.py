@@ -171,7 +171,7 @@ def test_an_agent_without_memories_has_nothing_to_draw(server):
         ({"fields": {"states": torch.int64}}, "fields names 'states'"),
         ({"fields": {"pose.x": float}}, "fields['pose.x'] is <class 'float'>"),
         ({"fields": {"x": torch.complex64}}, "fields['x'] is torch.complex64"),
-        ({"redis_url": "https://redis.example"}, "redis_url"),
+        ({"redis_url": "https://example"}, "redis_url"),
         ({"timeout_s": -1}, "timeout_s"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -221,6 +221,7 @@ def test_an_iteration_closes_its_connection(server, redis_client, wait_until):
     def others():
         return len(redis_client.client_list()) - 2  # ours, and the one that stored
 
+    wait_until(lambda: others() == 0)  # those of workers of other tests are gone
     for dataset in (ReplayDataset(server.url, "a", 8), HistoryDataset(server.url, "a", 8)):
         batches = iter(dataset)
         next(batches)
