@@ -50,7 +50,7 @@ class Fields:
                     f"agent {agent_ids[at]!r} has no metadata {'.'.join(path)!r} at {timestamps[at]}"
                 )
             try:
-                tensors[path] = torch.tensor(values, dtype=dtype)
+                tensors[path] = _tensor(values, dtype)
             except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
                 raise errors.InvalidMetadataError(
                     f"metadata {'.'.join(path)!r} cannot be made a tensor of {dtype}: {problem}"
@@ -77,6 +77,12 @@ def _value(document: Any, path: Path) -> Any:
             return None
         document = document.get(name)
     return document
+
+
+def _tensor(values: list[Any], dtype: torch.dtype) -> Tensor:
+    if not dtype.is_floating_point and bool((torch.tensor(values, dtype=torch.float64) % 1).any()):
+        raise ValueError("some are not whole numbers")  # torch would cut them off
+    return torch.tensor(values, dtype=dtype)
 
 
 def _document(values: Mapping[Path, Any]) -> dict[str, Any]:

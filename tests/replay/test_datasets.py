@@ -141,10 +141,28 @@ def test_a_memory_without_a_field_is_named(server, memory):
         list(HistoryDataset(server.url, "a", start=101, fields={"pose": torch.float32}))
 
 
-def test_a_field_that_makes_no_tensor_is_named(server, memory):
-    memory.store_agent_memories("a", ROWS["a"][:2], [{"x": [1]}, {"x": [1, 2]}], [1, 2])
-    with pytest.raises(InvalidMetadataError, match=r"metadata 'x' cannot be made a tensor of torch.int64"):
-        list(HistoryDataset(server.url, "a", fields={"x": torch.int64}))
+@pytest.mark.parametrize(
+    "values", [([1], [1, 2]), (1, [1]), (1, "1"), (1, {"y": 1}), (1, 1.5), (1, 128), (1, 2**70)]
+)
+def test_a_field_that_makes_no_tensor_is_named(server, memory, values):
+    memory.store_agent_memories("a", ROWS["a"][:2], [{"x": value} for value in values], [1, 2])
+    with pytest.raises(InvalidMetadataError, match=r"metadata 'x' cannot be made a tensor of torch.int8"):
+        list(HistoryDataset(server.url, "a", fields={"x": torch.int8}))
+
+
+def test_whole_numbers_are_integers_however_they_are_written(server, memory):
+    memory.store_agent_memories("a", ROWS["a"][:3], [{"x": 2}, {"x": 2.0}, {"x": True}], [1, 2, 3])
+    for dtype, values in ((torch.int64, [2, 2, 1]), (torch.bool, [True] * 3), (torch.float16, [2, 2, 1])):
+        (batch,) = HistoryDataset(server.url, "a", fields={"x": dtype})
+        assert batch["x"].dtype == dtype
+        assert batch["x"].tolist() == values
+
+
+def test_large_integers_are_exact(server, memory):
+    large = [2**53 + 1, 2**63 - 1, -(2**63)]
+    memory.store_agent_memories("a", ROWS["a"][:3], [{"x": x} for x in large], [1, 2, 3])
+    (batch,) = HistoryDataset(server.url, "a", fields={"x": torch.int64})
+    assert batch["x"].tolist() == large
 
 
 @pytest.mark.usefixtures("memory")
