@@ -9,6 +9,7 @@ from modules_store.bindings import Binding
 from modules_store.codec import Codec
 from modules_store.commands import command, script
 from modules_store.flows import Flow, run
+from modules_store.flows.modes import Modes
 from modules_store.policy import Policy
 
 
@@ -16,12 +17,18 @@ class MemorySystems:
     """The codecs and policies that a client stores with: fetched when first needed, then kept."""
 
     def __init__(
-        self, name: str | None, version: int | None, policy: Policy | None, unbound: str = "float16"
+        self,
+        name: str | None,
+        version: int | None,
+        policy: Policy | None,
+        unbound: str = "float16",
+        modes: Modes | None = None,
     ) -> None:
         """Take the codec's name and its version, None for the latest at the time of fetching, and the policy.
 
         Where `name` or the policy is None, an agent's bindings say it; an agent without has the defaults,
-        or is refused where `unbound` is "error" and no codec is bound.
+        or is refused where `unbound` is "error" and no codec is bound. `modes` says where models run; by
+        default they run inline.
         """
         self._name = name
         self._version = version
@@ -29,6 +36,7 @@ class MemorySystems:
         self._policy = policy
         self._bindings: list[Binding] | None = None
         self._codecs: dict[tuple[str, int | None], Codec] = {}
+        self.modes = modes or Modes("inline")
         self.may_mix_slots = True
         """Whether one script may have agents of several slots; in a cluster the first refusal ends it."""
 
@@ -82,6 +90,7 @@ class MemorySystems:
 
         Bindings are left out where the client says all that they could.
         """
+        self.modes.forget()
         if self._name is None or self._policy is None:
             self._bindings = yield from get_bindings()
         if self._name is None:
@@ -89,6 +98,14 @@ class MemorySystems:
         else:
             own = yield from self.fetch(self._name, self._version)
             self._codecs = {(self._name, self._version): own}
+
+    def known_codec(self, agent_id: str) -> Codec | None:
+        """Return the codec that this client would store an agent's states with, where it knows it already."""
+        if self._name is not None:
+            return self._codecs.get((self._name, self._version))
+        binding = bindings.resolve((one for one in self._bindings or () if one.codec), agent_id)
+        name, version = (binding.codec, binding.version) if binding else (codec.DEFAULT_CODEC, None)
+        return self._codecs.get((str(name), version))
 
     def forget_bindings(self) -> None:
         """Fetch the bindings again when they are next needed."""

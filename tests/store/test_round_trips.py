@@ -84,7 +84,8 @@ def test_the_codec_and_each_script_are_fetched_and_sent_once(server, toy):
     with RedisAgentMemory(server.url, codec="toy") as store:
         first = _commands_of(toy, lambda: store.store_agent_memory("a", rows[0]))
         sent = [name for name in first if name not in _SENT_BY_NEW_CONNECTIONS]
-        assert sent == ["JSON.GET", "JSON.GET", "EVALSHA", "SCRIPT", "EVALSHA"]
+        measured, stored = ["EVALSHA_RO", "SCRIPT", "EVALSHA_RO"], ["EVALSHA", "SCRIPT", "EVALSHA"]
+        assert sent == ["JSON.GET", "JSON.GET", *measured, *stored]
         assert _commands_of(toy, lambda: store.store_agent_memory("b", rows[0])) == ["EVALSHA"]
 
 
@@ -101,7 +102,7 @@ def test_bindings_are_fetched_once(server, store, toy):
     with RedisAgentMemory(server.url) as plain:
         first = _commands_of(toy, lambda: plain.store_agent_memory("drone-1", rows[0]))
         sent = [name for name in first if name not in _SENT_BY_NEW_CONNECTIONS]
-        assert sent == ["JSON.GET", "JSON.GET", "EVALSHA"]
+        assert sent == ["JSON.GET", "JSON.GET", "EVALSHA_RO", "EVALSHA"]
         assert _commands_of(toy, lambda: plain.store_agent_memory("drone-2", rows[0])) == ["EVALSHA"]
 
 
