@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 import time
@@ -12,10 +11,11 @@ import numpy as np
 import pytest
 
 import modules_store
-from modules_store import Policy, RedisAgentMemory, keys, scripts
+from modules_store import Policy, RedisAgentMemory, keys
 from tests.store import toy_codec
 from tests.store.monitoring import commands_of, seen_during
 from tests.store.proxy import proxy_of
+from tests.store.refusing import refuse_in_scripts
 
 MODES = ("inline", "queued")
 ROWS = toy_codec.states(12)
@@ -32,21 +32,8 @@ _DAG = re.compile(
 @pytest.fixture
 def stock(monkeypatch, toy):
     """The server as scripts would find it with RedisAI 1.2, which runs nothing inside them."""
-    refusing = """local redis = setmetatable({ pcall = function(name, ...)
-      if name:find('^AI%.') then
-        return { err = 'ERR Cannot run RedisAI command within a transaction or a LUA script' }
-      end
-      return redis.pcall(name, ...)
-    end }, { __index = redis })
-    """
-    load = scripts.load
-
-    def load_refusing(name: str) -> scripts.Script:
-        flags, _, body = load(name).text.partition("\n")
-        text = f"{flags}\n{refusing}{body}"
-        return scripts.Script(text, hashlib.sha1(text.encode()).hexdigest(), load(name).read_only)
-
-    monkeypatch.setattr(scripts, "load", load_refusing)
+    error = "ERR Cannot run RedisAI command within a transaction or a LUA script"
+    refuse_in_scripts(monkeypatch, "^AI%.", error)
     return toy
 
 
