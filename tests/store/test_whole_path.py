@@ -17,7 +17,7 @@ from tests.store import toy_codec
     params=["URL", "queued"] if redis.VERSION < (5,) else ["URL", "RESP2", "RESP3", "queued RESP3"]
 )
 def store(request, server, toy):
-    """A store with connections of its own, or with those of a client that speaks RESP2 or RESP3; or queued."""
+    """A store with connections of its own, or those of a client that speaks RESP2 or RESP3; or queued."""
     mode = "queued" if "queued" in request.param else "auto"
     if "RESP" not in request.param:
         with RedisAgentMemory(server.url, codec="toy", mode=mode) as memory:
