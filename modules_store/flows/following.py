@@ -141,7 +141,7 @@ class Follower:
         called = [json.dumps(timestamps), json.dumps(names, ensure_ascii=False)]
         states, encoded = yield from queued.run_script(
             self._systems,
-            agent_id,
+            [agent_id],
             lambda leaves_it: script(
                 "decode_values", [codec_key], *called, "encoded" if leaves_it else "states", *values
             ),

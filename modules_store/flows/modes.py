@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from modules_store import checks
 from modules_store.codec import Codec
 from modules_store.commands import script
@@ -33,11 +35,11 @@ class Modes:
             yield from self._measure(used)
         return not self._runs_inline or self._is_slow.get(used.encoder, False)
 
-    def recalls_queued(self, used: Codec | None) -> bool:
-        """Return whether memories are decoded on the queue; `used` is the agent's codec, where known."""
+    def recalls_queued(self, used: Iterable[Codec | None]) -> bool:
+        """Return whether memories are decoded on the queue; `used` are the agents' codecs, where known."""
         if self._mode != "auto" or not self._runs_inline:
             return self._mode != "inline"
-        return used is not None and self._is_slow.get(used.encoder, False)
+        return any(one is not None and self._is_slow.get(one.encoder, False) for one in used)
 
     def learns_from(self, error: ResponseError) -> bool:
         """Whether "auto" has learned from a script's error that the server runs no models inside scripts."""

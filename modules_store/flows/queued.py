@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from modules_store import errors
+from modules_store import errors, keys
 from modules_store.codec import STATE_DTYPE, Codec, from_rows
 from modules_store.commands import Argument, ScriptCall, command
 from modules_store.flows import Flow, ResponseError, run
@@ -43,14 +43,35 @@ def form(
     return codes, dtype.decode()
 
 
+def recall(
+    systems: MemorySystems,
+    agent_ids: Sequence[str],
+    fields: str,
+    call_for: Callable[[str], ScriptCall],
+    *,
+    states_at: int = 1,
+) -> Flow[Any]:
+    """Run a script that recalls `fields` of agents; return its reply with the states decoded.
+
+    `call_for(fields)` is the run of the script. States are at `states_at` in the reply, after the timestamps.
+    """
+    reply, encoded = yield from run_script(
+        systems, agent_ids, lambda leaves_it: call_for(f"{fields} encoded" if leaves_it else fields)
+    )
+    if encoded:
+        count = len(reply[states_at - 1])
+        reply[states_at] = yield from decode(keys.index(agent_ids[0]), reply[states_at], count)
+    return reply
+
+
 def run_script(
-    systems: MemorySystems, agent_id: str, call_for: Callable[[bool], ScriptCall]
+    systems: MemorySystems, agent_ids: Sequence[str], call_for: Callable[[bool], ScriptCall]
 ) -> Flow[tuple[Any, bool]]:
     """Run a script that recalls; return its reply, and whether it leaves it to `decode` to decode the states.
 
     `call_for(leaves_it)` is the run of the script.
     """
-    if not systems.modes.recalls_queued(systems.known_codec(agent_id)):
+    if not systems.modes.recalls_queued(map(systems.known_codec, agent_ids)):
         try:
             return (yield from run(call_for(False))), False
         except ResponseError as error:

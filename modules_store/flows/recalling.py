@@ -138,15 +138,8 @@ def _recall(
     """Run a script that recalls: `first` are its arguments before `fields`, `after` those after it."""
     checks.agent_id(agent_id)
     agent_keys = [keys.index(agent_id), keys.agent_memory_system(agent_id)]
-    if fields == "metadata":
-        return (yield from run(script(name, agent_keys, *first, fields, *after)))
-    reply, encoded = yield from queued.run_script(
-        systems,
-        agent_id,
-        lambda leaves_it: script(
-            name, agent_keys, *first, f"{fields} encoded" if leaves_it else fields, *after
-        ),
+    return (
+        yield from queued.recall(
+            systems, [agent_id], fields, lambda wanted: script(name, agent_keys, *first, wanted, *after)
+        )
     )
-    if encoded:
-        reply[1] = yield from queued.decode(agent_keys[0], reply[1], len(reply[0]))
-    return reply

@@ -112,6 +112,30 @@ def test_all_recalls_of_several_codecs_and_versions(open_store, toy, mode):
     assert store.get_recent_memories("nobody") == []
 
 
+def test_both_draw_the_same_samples(open_store, toy):
+    toy_codec.publish(toy, "other", step=1 / 4)
+    inline, queued = (open_store(codec="toy", mode=mode) for mode in MODES)
+    inline.store_agent_memories("a", ROWS, [{"n": n} for n in range(12)])
+    toy_codec.publish(toy, version=2, step=1 / 8)
+    inline.refresh_codec()
+    inline.store_agent_memories("a", ROWS)
+    open_store(codec="other").store_agent_memories("b", ROWS)
+    for fields in ("both", "states", "metadata"):
+        for by in ("uniform", "recency", "priority"):
+            one, other = (
+                store.sample_memories(["a", "b"], 50, by=by, seed=7, fields=fields)
+                for store in (inline, queued)
+            )
+            assert (one.agent_ids, one.metadata) == (other.agent_ids, other.metadata)
+            np.testing.assert_array_equal(one.timestamps, other.timestamps)
+            np.testing.assert_array_equal(one.states, other.states)
+        one, other = (
+            store.sample_sequences(["a", "b"], 5, 4, seed=7, fields=fields) for store in (inline, queued)
+        )
+        np.testing.assert_array_equal(one.states, other.states)
+        np.testing.assert_array_equal(one.timestamps, other.timestamps)
+
+
 def refused_by(store, client, mode: str) -> list[str]:
     """Make every refusal of models and commits happen; return classes and texts."""
     agent, texts = f"{mode} agent", []
@@ -191,6 +215,8 @@ def test_queued_runs_nothing_inside_scripts_and_sends_what_redisai_knows(open_st
         store.retrieve_agent_memories("a", [1, 2])
         list(store.iterate_memories("a", page=3))
         list(store.follow("a", after="beginning", stop_after_ms=0))
+        store.sample_memories("a", 5)
+        store.sample_sequences("a", 5, 2)
 
     seen = seen_during(toy, use)
     dags = [dag_of(one.words) for one in seen if one.words[0].startswith("AI.")]
