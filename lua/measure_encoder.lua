@@ -3,8 +3,8 @@
      that a client can choose where its states are encoded.
      KEYS[1] encoder.
      ARGV[1] input_dim.
-     Returns {device, microseconds}: the mean of the calls so far, as the engine has counted them, or where
-     those are few, what one state of zeros took just now.
+     Returns {device, microseconds}: the mean of the calls so far, as the engine has counted them; on a
+     processor, where those are few, what one state of zeros took just now.
      Errors MEMERR BADARG NOCODEC NOMODELS.
      Cost O(1) and up to two runs of the encoder. ]]
 -- @include arguments
@@ -39,8 +39,8 @@ return errors.guard(function()
   local trial = redis.pcall('AI.DAGEXECUTE_RO', 'ROUTING', encoder, '|>', 'AI.TENSORSET', 'trial', 'FLOAT', 1)
   if trial.err then
     codec.refuse(encoder, trial.err)
-  elseif before.calls >= ENOUGH_CALLS then
-    return { before.device, math.floor(before.duration / before.calls) }
+  elseif before.calls >= ENOUGH_CALLS or not before.device:find('^CPU') then
+    return { before.device, math.floor(before.duration / math.max(before.calls, 1)) }
   elseif before.calls == 0 then
     microseconds(encoder, input_dim, before)
     before = info(encoder)

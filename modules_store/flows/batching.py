@@ -65,7 +65,7 @@ def _store_together(systems: MemorySystems, batches: Sequence[Batch], firsts: di
     for codec, policies in by_system.items():
         rows = [row for some in policies.values() for batch in some for row in batch.rows]
         routing = keys.index(ordered[0].agent_id)
-        forms.append((yield from queued.form(systems, routing, codec, b"".join(rows), len(rows))))
+        forms.append((yield from queued.prepare(systems, routing, codec, b"".join(rows), len(rows))))
     reply = yield from run(_call(by_system, ordered, forms))
     firsts.update(zip((batch.agent_id for batch in ordered), map(int, reply), strict=True))
 

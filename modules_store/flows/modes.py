@@ -39,6 +39,8 @@ class Modes:
         """Return whether memories are decoded on the queue; `used` are the agents' codecs, where known."""
         if self._mode != "auto" or not self._runs_inline:
             return self._mode != "inline"
+        if not any(self._is_slow.values()):
+            return False
         return any(one is not None and self._is_slow.get(one.encoder, False) for one in used)
 
     def learns_from(self, error: ResponseError) -> bool:

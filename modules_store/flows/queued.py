@@ -20,7 +20,7 @@ from modules_store.flows.systems import MemorySystems
 _NOT_OF_REDISAI = ("HALF", "BFLOAT16")
 
 
-def form(
+def prepare(
     systems: MemorySystems, routing: str, used: Codec, states: bytes, count: int
 ) -> Flow[tuple[bytes, str]]:
     """Return `count` states as scripts that store take them, encoded or not, and the text that says which.

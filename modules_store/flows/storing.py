@@ -122,7 +122,7 @@ def _store(
     has B entries of `checks.metadata`, or none.
     """
     used_codec = codec.of_length(used_codec, rows.shape[1])
-    states, form = yield from queued.form(
+    states, form = yield from queued.prepare(
         systems, keys.index(agent_id), used_codec, rows.tobytes(), len(rows)
     )
     call = script(

@@ -12,6 +12,8 @@ from modules_store.flows import Flow, run
 from modules_store.flows.modes import Modes
 from modules_store.policy import Policy
 
+_DEFAULT = (codec.DEFAULT_CODEC, None)
+
 
 class MemorySystems:
     """The codecs and policies that a client stores with: fetched when first needed, then kept."""
@@ -47,7 +49,7 @@ class MemorySystems:
             raise errors.CodecNotFoundError(
                 f"agent {agent_id} is bound to no codec: use bind({agent_id!r}, codec) or codec="
             )
-        name, version = chosen or (codec.DEFAULT_CODEC, None)
+        name, version = chosen or _DEFAULT
         return self._codecs.get((name, version)) or (yield from self.fetch(name, version))
 
     def policy(self, agent_id: str) -> Flow[Policy]:
@@ -60,9 +62,16 @@ class MemorySystems:
 
     def choose(self, agent_id: str) -> Flow[tuple[str, int | None] | None]:
         """Return name and version that the client, or else a binding, says for an agent; None if neither."""
+        known = (yield from self._get_bindings()) if self._name is None else []
+        return self._chosen(agent_id, known)
+
+    def known_codec(self, agent_id: str) -> Codec | None:
+        """Return the codec that this client would store an agent's states with, where it knows it already."""
+        return self._codecs.get(self._chosen(agent_id, self._bindings or []) or _DEFAULT)
+
+    def _chosen(self, agent_id: str, known: list[Binding]) -> tuple[str, int | None] | None:
         if self._name is not None:
             return self._name, self._version
-        known = yield from self._get_bindings()
         binding = bindings.resolve((one for one in known if one.codec), agent_id)
         return (binding.codec, binding.version) if binding and binding.codec else None
 
@@ -98,14 +107,6 @@ class MemorySystems:
         else:
             own = yield from self.fetch(self._name, self._version)
             self._codecs = {(self._name, self._version): own}
-
-    def known_codec(self, agent_id: str) -> Codec | None:
-        """Return the codec that this client would store an agent's states with, where it knows it already."""
-        if self._name is not None:
-            return self._codecs.get((self._name, self._version))
-        binding = bindings.resolve((one for one in self._bindings or () if one.codec), agent_id)
-        name, version = (binding.codec, binding.version) if binding else (codec.DEFAULT_CODEC, None)
-        return self._codecs.get((str(name), version))
 
     def forget_bindings(self) -> None:
         """Fetch the bindings again when they are next needed."""
