@@ -51,11 +51,12 @@ class Modes:
         return True
 
     def _measure(self, used: Codec) -> Flow[None]:
-        """Ask what a call of the encoder takes; where that fails, the store that follows says why."""
+        """Ask what a call of the encoder takes; where that is refused, the store finds out why."""
         try:
             call = script("measure_encoder", [used.encoder], used.input_dim or 1)
             device, taken_us = yield from run(call)
         except ResponseError as error:
             self.learns_from(error)
+            self._is_slow[used.encoder] = False
         else:
             self._is_slow[used.encoder] = not device.startswith(b"CPU") or taken_us >= LIMIT_US

@@ -343,7 +343,7 @@ class TestAuto:
         try:
             store = open_store(codec="toy", username="plain", password="")
             store.store_agent_memory("a", ROWS[0])
-            assert commands_of(toy, lambda: store.store_agent_memory("a", ROWS[0]))[-1] == "EVALSHA"
+            assert commands_of(toy, lambda: store.store_agent_memory("a", ROWS[0])) == ["EVALSHA"]
         finally:
             toy.acl_deluser("plain")
 
