@@ -6,7 +6,7 @@
      ARGV[5] ASC or DESC. ARGV[6] fields: both, states or metadata.
      Returns {total, entries, gone}: how many documents match; of those on this page {agent, timestamp, state
      FLOAT[input_dim] or empty text, metadata as JSON text or false}; how many of the page have no value.
-     Errors MEMERR BADARG BADQUERY NOINDEX NOCODEC CORRUPT WRONGTYPE BADCODEC.
+     Errors MEMERR BADARG BADQUERY NOINDEX NOCODEC NOMODELS CORRUPT WRONGTYPE BADCODEC.
      Cost that of the search, O(limit), and one run of each decoder for each agent. ]]
 -- @include errors
 -- @include arguments

@@ -7,7 +7,7 @@
      to look at, from 1.
      Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, distances FLOAT[B]}, nearest
      first, B is at most k; metadata are JSON texts or false.
-     Errors MEMERR BADARG BADSHAPE NOCODEC NOFUNCTION CORRUPT WRONGTYPE BADCODEC.
+     Errors MEMERR BADARG BADSHAPE NOCODEC NOMODELS NOFUNCTION CORRUPT WRONGTYPE BADCODEC.
      Cost O(newest), one run of each decoder, and log N. Only k states of each decoder leave the engine. ]]
 -- @include errors
 -- @include arguments

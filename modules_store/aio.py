@@ -14,6 +14,7 @@ from modules_store.attempts import Attempts, Patience
 from modules_store.client import memory_systems
 from modules_store.commands import Command
 from modules_store.connections import AsyncConnections
+from modules_store.flows.sending import Sender
 from modules_store.operations.buffering import AsyncBuffering
 from modules_store.operations.counting import AsyncCounting
 from modules_store.operations.deleting import AsyncDeleting
@@ -59,6 +60,7 @@ class AsyncRedisAgentMemory(
         compression_threshold: int | None = None,
         policy: Policy | None = None,
         unbound: str = "float16",
+        mode: str = "auto",
         retries: int = 3,
         timeout_s: float | None = None,
         **connection_options: Any,
@@ -69,8 +71,11 @@ class AsyncRedisAgentMemory(
         InvalidInputError.
         """
         self._patience = Patience(retries, timeout_s)
+        self._sender = Sender()
         self._connections = AsyncConnections(redis_url, connection_options, timeout_s)
-        self._systems = memory_systems(codec, codec_version, compression_threshold, policy, unbound)
+        self._systems = memory_systems(
+            codec, codec_version, compression_threshold, policy, unbound=unbound, mode=mode
+        )
 
     async def close(self) -> None:
         """Close the connections, unless they are those of a `redis.asyncio.Redis` that was given."""
@@ -93,16 +98,16 @@ class AsyncRedisAgentMemory(
 
     async def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
-        attempts = Attempts(self._patience)
+        attempts, commands = Attempts(self._patience), self._sender.commands(flow)
         try:
-            command = next(flow)
+            command = next(commands)
             while True:
                 try:
                     reply = await self._answer(command, attempts)
                 except (redis.RedisError, errors.DeadlineExceededError) as error:
-                    command = flow.throw(error)
+                    command = commands.throw(error)
                 else:
-                    command = flow.send(reply)
+                    command = commands.send(reply)
         except StopIteration as end:
             result: flows.T = end.value
             return result

@@ -12,6 +12,8 @@ from modules_store import checks, errors, flows
 from modules_store.attempts import Attempts, Patience
 from modules_store.commands import Command
 from modules_store.connections import Connections
+from modules_store.flows.modes import Modes
+from modules_store.flows.sending import Sender
 from modules_store.flows.systems import MemorySystems
 from modules_store.operations.buffering import Buffering
 from modules_store.operations.counting import Counting
@@ -44,8 +46,9 @@ class RedisAgentMemory(
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
     States go to the server and come back as they are; the codec runs there, inside the same script that
-    stores or recalls, so each call is one round trip. Instances may be shared between threads, and several
-    clients may store to one agent at once. A context manager: leaving it closes the connections.
+    stores or recalls, so each call is one round trip (two where `mode` says so). Instances may be shared
+    between threads, and several clients may store to one agent at once. A context manager: leaving it closes
+    the connections.
 
     >>> with RedisAgentMemory("redis://127.0.0.1:6379") as memory:
     ...     memory.store_agent_memory("drone-7", state, {"step": 1})
@@ -65,6 +68,7 @@ class RedisAgentMemory(
         compression_threshold: int | None = None,
         policy: Policy | None = None,
         unbound: str = "float16",
+        mode: str = "auto",
         retries: int = 3,
         timeout_s: float | None = None,
         **connection_options: Any,
@@ -85,14 +89,20 @@ class RedisAgentMemory(
         fifth of its hundred oldest. Without either an agent has the policy that it is bound to, and where
         it is not, a threshold of 1000.
         `unbound="error"` refuses stores of an agent that nobody bound, instead of taking "float16".
+        `mode` says where the codec's models run: "inline" inside the scripts, one round trip an operation;
+        "queued" on the server's worker queue, two round trips; "auto" queued where encoding a state takes a
+        millisecond or longer, or the server runs no models inside scripts.
         `retries` is how often a command is sent again, after a pause that grows, whose answer was lost or
         which the server was too busy to begin; a store that was done is not done again. `timeout_s` is how
         many seconds an operation may take, repetitions and pauses included; None for ever.
         Raises InvalidInputError.
         """
         self._patience = Patience(retries, timeout_s)
+        self._sender = Sender()
         self._connections = Connections(redis_url, connection_options, timeout_s)
-        self._systems = memory_systems(codec, codec_version, compression_threshold, policy, unbound)
+        self._systems = memory_systems(
+            codec, codec_version, compression_threshold, policy, unbound=unbound, mode=mode
+        )
 
     def close(self) -> None:
         """Close the connections, unless they are those of a `redis.Redis` that was given."""
@@ -115,16 +125,16 @@ class RedisAgentMemory(
 
     def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
-        attempts = Attempts(self._patience)
+        attempts, commands = Attempts(self._patience), self._sender.commands(flow)
         try:
-            command = next(flow)
+            command = next(commands)
             while True:
                 try:
                     reply = self._answer(command, attempts)
                 except (redis.RedisError, errors.DeadlineExceededError) as error:
-                    command = flow.throw(error)
+                    command = commands.throw(error)
                 else:
-                    command = flow.send(reply)
+                    command = commands.send(reply)
         except StopIteration as end:
             result: flows.T = end.value
             return result
@@ -147,7 +157,9 @@ def memory_systems(
     codec_version: int | None,
     compression_threshold: int | None,
     policy: Policy | None,
-    unbound: str = "float16",
+    *,
+    unbound: str,
+    mode: str,
 ) -> MemorySystems:
     """Return what a client's arguments say about codecs and policies; raise InvalidInputError."""
     if codec is not None:
@@ -164,4 +176,4 @@ def memory_systems(
     if policy is not None and not isinstance(policy, Policy):
         raise errors.InvalidInputError(f"policy is of type {type(policy).__name__}, not a Policy")
     checks.choice(unbound, "unbound", ("float16", "error"))
-    return MemorySystems(codec, codec_version, policy, unbound)
+    return MemorySystems(codec, codec_version, policy, unbound, Modes(mode))

