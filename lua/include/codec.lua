@@ -94,16 +94,29 @@ function codec.made(config, value)
   return value:sub(1, HEADER_BYTES) == header(config)
 end
 
+-- The key of one of a codec version's models: encoder, decoder or latents.
+function codec.model_key(name, version, part)
+  return string.format('memory_system:%s:v%d:%s', name, version, part)
+end
+
+-- Refuses because there is no such model. A codec may be without that of its latents: nothing needs it but a
+-- search in the codec's space.
+function codec.refuse_missing(model)
+  local optional = model:find(':latents$')
+  local hint = optional and ': the codec was published without it; compare states instead' or ''
+  errors.refuse('NOCODEC', 'there is no model at ' .. model .. ' on this server' .. hint)
+end
+
 -- Runs one model over `rows` rows; returns the bytes of its output, or nil and the engine's error.
 -- `routing` is a key of the agent: a cluster checks slots by it, the engine finds the model on this shard.
-local function run(routing, model, dtype, rows, columns, blob)
+function codec.run(routing, model, dtype, rows, columns, blob)
   local reply = redis.pcall('AI.DAGEXECUTE_RO', 'ROUTING', routing,
     '|>', 'AI.TENSORSET', 'input', dtype, rows, columns, 'BLOB', blob,
     '|>', 'AI.MODELEXECUTE', model, 'INPUTS', 1, 'input', 'OUTPUTS', 1, 'output',
     '|>', 'AI.TENSORGET', 'output', 'BLOB')
   if reply.err then
     if reply.err:find('model key is empty', 1, true) then
-      errors.refuse('NOCODEC', 'there is no model at ' .. model .. ' on this server')
+      codec.refuse_missing(model)
     end
     error(reply.err, 0)
   end
@@ -132,7 +145,7 @@ end
 
 -- Encodes the `rows` states in `blob` and returns their codes, row after row.
 function codec.encode(routing, config, blob, rows)
-  local codes, problem = run(routing, config.encoder, 'FLOAT', rows, config.input_dim, blob)
+  local codes, problem = codec.run(routing, config.encoder, 'FLOAT', rows, config.input_dim, blob)
   local width = config.codes * config.code_bytes
   if problem then
     local said = problem:match('builtins%.ValueError: (.*%S)') or problem -- without TorchScript's traceback
@@ -173,7 +186,7 @@ local function group_for(config, id, value, name)
   name = name ~= '' and name or own_name
   local is_own = name == config.name and version == config.version
   return {
-    decoder = string.format('memory_system:%s:v%d:decoder', name, version),
+    decoder = codec.model_key(name, version, 'decoder'),
     format = format,
     size = is_own and config.value_bytes or #value,
     codes = {},
@@ -214,7 +227,7 @@ function codec.decode(routing, config, ids, values, names)
     local decoder = group.decoder
     local columns = (group.size - HEADER_BYTES) / group.format.bytes
     local codes = table.concat(group.codes)
-    local blob, problem = run(routing, decoder, group.format.dtype, #group.rows, columns, codes)
+    local blob, problem = codec.run(routing, decoder, group.format.dtype, #group.rows, columns, codes)
     if problem then
       errors.refuse('CORRUPT', decoder .. ' cannot read the memories: ' .. problem)
     elseif #blob ~= #group.rows * width then

@@ -28,7 +28,7 @@ def publish(
     step: float = STEP,
     half: bool = False,
 ) -> None:
-    """Store both models and the document; a second version is added to the first."""
+    """Store encoder, decoder and the document; a second version is added to the first."""
     store_models(client, name, version, input_dim=input_dim, step=step, half=half)
     publish_document(client, name, version, input_dim=input_dim, half=half)
 
@@ -36,10 +36,16 @@ def publish(
 def store_models(
     client: redis.Redis, name: str, version: int, *, input_dim: int, step: float = STEP, half: bool = False
 ) -> None:
-    """Store both models alone."""
-    encoder, decoder = _torchscript(step, input_dim, _code_dtype(half))
+    """Store encoder and decoder alone."""
+    encoder, decoder, _ = _torchscript(step, input_dim, _code_dtype(half))
     for key, blob in ((keys.encoder(name, version), encoder), (keys.decoder(name, version), decoder)):
         client.execute_command("AI.MODELSTORE", key, "TORCH", "CPU", "BLOB", blob)
+
+
+def store_latents(client: redis.Redis, name: str = "toy", version: int = 1) -> None:
+    """Store the model of the latents: the first feature, and ten times the last one."""
+    blob = _torchscript(STEP, INPUT_DIM, _code_dtype(False))[2]
+    client.execute_command("AI.MODELSTORE", keys.latents(name, version), "TORCH", "CPU", "BLOB", blob)
 
 
 def publish_document(
@@ -78,8 +84,8 @@ def _code_dtype(half: bool) -> str:
 
 
 @functools.cache
-def _torchscript(step: float, input_dim: int, code_dtype: str) -> tuple[bytes, bytes]:
-    """Return encoder and decoder, made by the Python that has torch: the one that runs us may not."""
+def _torchscript(step: float, input_dim: int, code_dtype: str) -> tuple[bytes, bytes, bytes]:
+    """Return encoder, decoder, latents, made by the Python that has torch: the one that runs us may not."""
     program = Path(__file__).with_name("toy_models.py")
     arguments = [str(step), str(input_dim), code_dtype]
     output = subprocess.check_output([helpers.TORCH_PYTHON, "-W", "ignore", program, *arguments])
