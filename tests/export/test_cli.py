@@ -132,7 +132,7 @@ def test_a_size_is_all_that_must_be_said(run, tmp_path, states_file):
     assert document["verification"]["states"] > 1000
     saved = ExportedCodec.load(folder)
     assert saved.config.codes == 6
-    assert set(saved.onnx) == {"encoder", "decoder"}
+    assert set(saved.onnx) == {"encoder", "decoder", "latents"}
     assert saved.details["training"]["data_sha256"]
     verified = run("verify", folder, "--states", states_file, "--json")
     assert json.loads(verified.stdout)["verification"]["codes_apart"] == 0
