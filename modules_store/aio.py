@@ -89,6 +89,9 @@ class AsyncRedisAgentMemory(
         """Return how long connections wait for an answer, None for ever."""
         return self._connections.socket_timeout_s()
 
+    async def _pause(self, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+
     async def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
         attempts = Attempts(self._patience)
@@ -115,4 +118,4 @@ class AsyncRedisAgentMemory(
                 return await self._connections.send(arguments, attempts.left_s())
             except redis.RedisError as error:
                 pause_s, arguments = attempts.after(error, command)
-                await asyncio.sleep(pause_s)
+                await self._pause(pause_s)

@@ -64,6 +64,13 @@ def positive(value: float, argument: str) -> float:
     return value
 
 
+def not_negative(value: float, argument: str) -> float:
+    """Return `value` if it is a finite number from 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise errors.InvalidInputError(f"{argument} is {value!r}, not a number from 0")
+    return value
+
+
 def choice(value: str, argument: str, choices: Sequence[str]) -> str:
     """Return `value` if it is one of `choices`."""
     if value not in choices:

@@ -111,6 +111,9 @@ class RedisAgentMemory(
         """Return how long connections wait for an answer, None for ever."""
         return self._connections.socket_timeout_s()
 
+    def _pause(self, pause_s: float) -> None:
+        time.sleep(pause_s)
+
     def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
         attempts = Attempts(self._patience)
@@ -137,7 +140,7 @@ class RedisAgentMemory(
                 return self._connections.send(arguments, attempts.left_s())
             except redis.RedisError as error:
                 pause_s, arguments = attempts.after(error, command)
-                time.sleep(pause_s)
+                self._pause(pause_s)
 
 
 def memory_systems(

@@ -120,7 +120,7 @@ class MissingModuleError(ServerError):
 
 
 class UnsupportedServerError(ServerError):
-    """The server is older than this package supports."""
+    """The server is older than this package supports, or a cluster, where an operation needs one without."""
 
 
 class ServerStartError(ServerError):
@@ -143,6 +143,7 @@ _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "UNSURE": ConnectionLostError,
     "BADQUERY": InvalidInputError,
     "NOINDEX": SearchIndexError,
+    "CLUSTERED": UnsupportedServerError,
 }
 
 

@@ -1,4 +1,4 @@
-"""find_similar.lua and find_memories.lua by themselves, on one server and in a cluster."""
+"""find_similar.lua by itself, on one server and in a cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import redis
 
-from modules_store import RedisAgentMemory, UnsupportedServerError, keys, scripts, torchscript
+from modules_store import keys, scripts, torchscript
 from tests.lua import calls
 from tests.store import toy_codec
 
@@ -86,14 +86,3 @@ def test_a_key_of_another_type(node):
     node.rpush(keys.index("a"), "x")
     with refused("WRONGTYPE"):
         find_similar(node, ROWS[0])
-
-
-def test_queries_are_refused_in_a_cluster(cluster_url):
-    with RedisAgentMemory(cluster_url, codec="toy") as memory, redis.Redis.from_url(cluster_url) as client:
-        client.flushall()
-        toy_codec.publish(client)
-        memory.store_agent_memory("a", ROWS[0], {"x": 1})
-        memory.create_search_index({"x": "numeric"})
-        with pytest.raises(UnsupportedServerError, match="cluster"):
-            memory.find_memories()
-        assert memory.drop_search_index()
