@@ -10,6 +10,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from modules_store import errors
@@ -64,11 +65,11 @@ def positive(value: float, argument: str) -> float:
     return value
 
 
-def not_negative(value: float, argument: str) -> float:
-    """Return `value` if it is a finite number from 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise errors.InvalidInputError(f"{argument} is {value!r}, not a number from 0")
-    return value
+def number(value: float, argument: str, low: float, high: float) -> float:
+    """Return `value` as a float if it is a number, NumPy's included, from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+        raise errors.InvalidInputError(f"{argument} is {value!r}, not a number from {low:g} to {high:g}")
+    return float(value)
 
 
 def choice(value: str, argument: str, choices: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ class Querying(Blocking):
         `timeout_s` of the client does not cover the wait. Raises InvalidInputError, SearchIndexError,
         MissingModuleError without RediSearch, ConnectionLostError, ServerError.
         """
-        end_s = time.monotonic() + checks.not_negative(wait_s, "wait_s")
+        end_s = time.monotonic() + checks.number(wait_s, "wait_s", 0, 86_400)
         share = self._drive(querying.create_index(fields, name, replace))
         while share < 1 and time.monotonic() < end_s:
             self._pause(querying.POLL_S)
@@ -90,7 +90,7 @@ class AsyncQuerying(Awaited):
         replace: bool = False,
         wait_s: float = 0.0,
     ) -> float:
-        end_s = time.monotonic() + checks.not_negative(wait_s, "wait_s")
+        end_s = time.monotonic() + checks.number(wait_s, "wait_s", 0, 86_400)
         share = await self._drive(querying.create_index(fields, name, replace))
         while share < 1 and time.monotonic() < end_s:
             await self._pause(querying.POLL_S)
