@@ -32,6 +32,8 @@ local function ask(name, ...)
     errors.refuse('NOINDEX', 'there is no search index ' .. name)
   elseif said:find('nknown Redis command', 1, true) then
     error('ERR unknown command FT.SEARCH: RediSearch is not loaded', 0)
+  elseif said:find('ACL failure', 1, true) then
+    error(reply.err, 0)
   end
   local wrong = said:find('not loaded nor in schema', 1, true) and 'sort_by'
     or said:find('OFFSET exceeds', 1, true) and 'offset' or 'query'
