@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +131,7 @@ def _index_info(name: str) -> Flow[dict[bytes, Any] | None]:
         if "no such index" in str(error).lower() or "unknown index name" in str(error).lower():
             return None
         raise
-    return cast("dict[bytes, Any]", dict(zip(reply[::2], reply[1::2], strict=True)))
+    return _mapping(reply)
 
 
 def _share(info: Mapping[bytes, Any]) -> float:
@@ -139,9 +139,14 @@ def _share(info: Mapping[bytes, Any]) -> float:
     return min(share, _NOT_ALL) if int(info[b"indexing"]) else share
 
 
+def _mapping(reply: Any) -> dict[bytes, Any]:
+    """Return names and values that RESP3 gives as such, and RESP2 one after the other, then perhaps flags."""
+    return dict(reply) if isinstance(reply, Mapping) else dict(zip(reply[::2], reply[1::2], strict=False))
+
+
 def _schema(info: Mapping[bytes, Any]) -> dict[str, str]:
     found = {}
     for attribute in info[b"attributes"]:
-        said = dict(zip(attribute[:6:2], attribute[1:6:2], strict=True))
+        said = _mapping(attribute)
         found[said[b"attribute"].decode()] = said[b"type"].decode()
     return found

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from modules_store import (
     CorruptMemoryError,
     InvalidInputError,
     MissingModuleError,
+    RedisAgentMemory,
     SearchIndexError,
     keys,
 )
@@ -192,6 +194,20 @@ def test_a_page_beyond_the_end_is_empty(indexed):
 def test_bad_arguments(indexed, options, named):
     with pytest.raises(InvalidInputError, match="^" + re.escape(named)):
         indexed.find_memories(**options)
+
+
+@pytest.mark.skipif(redis.VERSION < (5,), reason="redis-py 4 leaves no choice of protocol")
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_either_version_of_the_protocol(server, toy, protocol):
+    with redis.Redis.from_url(server.url, protocol=protocol) as client:
+        store = RedisAgentMemory(client, codec="toy")
+        store.store_agent_memory("a", ROWS[0], METADATA[0], 1)
+        for _ in range(2):
+            assert store.create_search_index(FIELDS, wait_s=30) == 1.0
+        assert times(store.find_memories("@reward:[1 1]")) == [1]
+        with pytest.raises(SearchIndexError, match="other fields"):
+            store.create_search_index({"reward": "tag"})
+        assert store.drop_search_index()
 
 
 def test_waiting_for_the_index(store):
