@@ -1,30 +1,47 @@
 #!lua flags=no-writes
---[[ Finds the memories of one agent whose states, as they are recalled, are nearest to a given one, by
-     Euclidean distance. Memories whose value Redis has evicted are passed over; of equally near
-     ones the newer is first.
+--[[ Finds the memories of one agent that are nearest to a state, by Euclidean distance: to the states as they
+     are recalled, or in the space of the codec's latents, where the state is encoded, too. Memories whose
+     value Redis has evicted are passed over; of equally near ones the newer is first.
      KEYS[1] index zset. KEYS[2] agent memory_system.
-     ARGV[1] state FLOAT[input_dim], little endian. ARGV[2] k, from 1. ARGV[3] how many of the newest memories
-     to look at, from 1.
-     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, distances FLOAT[B]}, nearest
-     first, B is at most k; metadata are JSON texts or false.
-     Errors MEMERR BADARG BADSHAPE NOCODEC NOMODELS NOFUNCTION CORRUPT WRONGTYPE BADCODEC.
-     Cost O(newest), one run of each decoder, and log N. Only k states of each decoder leave the engine. ]]
+     ARGV[1] state FLOAT[input_dim], little endian. ARGV[2] k, from 1. ARGV[3] space: state or codec.
+     ARGV[4] weights of the features FLOAT[input_dim], by which differences are multiplied, or empty text;
+     in space state alone. ARGV[5] first and ARGV[6] last timestamp, both included. ARGV[7] how many of the
+     newest of these to look at, from 1.
+     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, distances FLOAT[B], next}: the
+     nearest first, B is at most k; metadata are JSON texts or false. `next` is the oldest timestamp looked
+     at, before which to go on, or false where there are no more.
+     Errors MEMERR BADARG BADSHAPE BADSTATE BADRANGE NOCODEC NOMODELS OTHERCODEC NOFUNCTION CORRUPT WRONGTYPE
+     BADCODEC.
+     Cost O(newest + log N) and one run of each decoder, or of the encoder, the model of the latents and the
+     decoder. Only k states of each decoder leave the engine. ]]
 -- @include errors
 -- @include arguments
+-- @include timestamps
 -- @include codec
 -- @include nearest
 -- @include layout_keys
+-- @include recall
 
--- The ids and values of the newest memories that have a value.
-local function newest_with_values(index, newest)
-  local page = layout.newest(index, 0, newest)
-  local ids, values = {}, {}
-  for i, value in ipairs(layout.get(index, page)) do
-    if value then
-      ids[#ids + 1], values[#values + 1] = page[i], value
-    end
+-- Refuses a state, or weights, of another length than the agent's states have, and weights where none may be.
+local function check_lengths(index, config, space)
+  if #ARGV[1] ~= codec.state_bytes(config) then
+    local text = 'state has %d bytes, but the memories of agent %s are of %d features'
+    errors.refuse('BADSHAPE', text:format(#ARGV[1], layout.agent(index), config.input_dim))
+  elseif ARGV[4] ~= '' and #ARGV[4] ~= #ARGV[1] then
+    errors.refuse('BADSHAPE', string.format('weights have %d bytes, not %d', #ARGV[4], #ARGV[1]))
+  elseif ARGV[4] ~= '' and space == 'codec' then
+    errors.refuse('BADARG', 'weights are those of features, which the codec\'s space does not have')
   end
-  return ids, values
+end
+
+-- The nearest as {distance, row = position in values}, and their states.
+local function find(index, codec_key, ids, values, k)
+  local config, space = codec.of_agent(codec_key), ARGV[3]
+  check_lengths(index, config, space)
+  if space == 'codec' then
+    return nearest.by_latents(index, config, ids, values, ARGV[1], k)
+  end
+  return nearest.by_states(index, config, ids, values, ARGV[1], ARGV[4], k)
 end
 
 return errors.guard(function()
@@ -32,20 +49,22 @@ return errors.guard(function()
   arguments.key_type(index, 'zset')
   arguments.key_type(codec_key, 'ReJSON-RL')
   local k = arguments.integer(ARGV[2], 'k', 1, arguments.largest_batch)
-  local newest = arguments.integer(ARGV[3], 'newest', 1, arguments.largest_batch)
-  local ids, values = newest_with_values(index, newest)
+  if ARGV[3] ~= 'state' and ARGV[3] ~= 'codec' then
+    errors.refuse('BADARG', 'space is ' .. tostring(ARGV[3]) .. ', not state or codec')
+  end
+  local first, last = timestamps.id(ARGV[5], 'start'), timestamps.id(ARGV[6], 'end')
+  local newest = arguments.integer(ARGV[7], 'newest', 1, arguments.largest_batch)
+  local page = layout.between(index, first, last, newest, true)
+  local ids, values = {}, {}
+  recall.gather(index, page, ids, values)
+  local next_page = #page == newest and page[#page]
   if #ids == 0 then
-    return { {}, '', {}, '' }
+    return { {}, '', {}, '', next_page }
   end
-  local config = codec.of_agent(codec_key)
-  if #ARGV[1] ~= 4 * config.input_dim then
-    local text = 'state has %d bytes, but the memories of agent %s are of %d features'
-    errors.refuse('BADSHAPE', text:format(#ARGV[1], layout.agent(index), config.input_dim))
-  end
-  local found = nearest.find(index, config, ids, values, ARGV[1], k)
-  local near_ids, states, distances = {}, {}, {}
+  local found, states = find(index, codec_key, ids, values, k)
+  local near_ids, distances = {}, {}
   for i, one in ipairs(found) do
-    near_ids[i], states[i], distances[i] = ids[one.row], one.state, struct.pack('<f', one.distance)
+    near_ids[i], distances[i] = ids[one.row], struct.pack('<f', one.distance)
   end
-  return { near_ids, table.concat(states), layout.metadata(index, near_ids), table.concat(distances) }
+  return { near_ids, states, layout.metadata(index, near_ids), table.concat(distances), next_page }
 end)

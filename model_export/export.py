@@ -1,4 +1,4 @@
-"""A trained model as files: TorchScript and ONNX of encoder and decoder, and a manifest about them."""
+"""A trained model as files: TorchScript and ONNX of encoder, decoder and latents, and a manifest of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from model_export.config import CodecConfig
 from model_export.errors import ConfigError
-from model_export.graphs import CodecDecoder, CodecEncoder, Unchecked
+from model_export.graphs import CodecDecoder, CodecEncoder, CodecLatents, Unchecked
 from model_export.torchscript import from_bytes, to_bytes, to_onnx
 from model_export.train import TrainedCodec
 from model_export.vae import FeatureGroupedVAE
@@ -26,18 +26,20 @@ PACKAGES = ("modules-store", "torch", "numpy", "onnx", "faiss-cpu")
 
 @dataclass(frozen=True)
 class ExportedCodec:
-    """A codec ready to be published: two TorchScript blobs and what is known about them.
+    """A codec ready to be published: its TorchScript blobs and what is known about them.
 
     Args:
         config: the codec's shape.
         encoder: TorchScript bytes, FLOAT[B, D] to INT8[B, C].
         decoder: TorchScript bytes, INT8[B, C] to FLOAT[B, D].
         metrics: numbers from training, free form.
-        onnx: the same two as ONNX, under "encoder" and "decoder", or empty. They do not refuse NaN.
+        onnx: the same as ONNX, under "encoder", "decoder" and "latents", or empty. They do not refuse NaN.
         history: of the training, see `TrainedCodec`.
         details: what else the manifest says: `normalization` (`mean`, `std`, `low`, `high` of each feature),
             `versions` of packages, `training` (`options`, `data_sha256`, and where states came from),
             `schema` where there is one.
+        latents: TorchScript bytes, INT8[B, C] to FLOAT[B, Z], by which memories are compared in the codec's
+            own space; None where an earlier export has none.
     """
 
     config: CodecConfig
@@ -47,16 +49,23 @@ class ExportedCodec:
     onnx: dict[str, bytes] = field(default_factory=dict, repr=False)
     history: tuple[dict[str, float | None], ...] = field(default=(), repr=False)
     details: dict[str, Any] = field(default_factory=dict, repr=False)
+    latents: bytes | None = field(default=None, repr=False)
+
+    @property
+    def models(self) -> dict[str, bytes]:
+        """The TorchScript by what it is: "encoder", "decoder" and, where there are any, "latents"."""
+        required = {"encoder": self.encoder, "decoder": self.decoder}
+        return required if self.latents is None else {**required, "latents": self.latents}
 
     @property
     def sha256(self) -> dict[str, str]:
-        """Content hashes of the TorchScript as hex, `{"encoder": …, "decoder": …}`."""
-        return {part: _sha256(blob) for part, blob in (("encoder", self.encoder), ("decoder", self.decoder))}
+        """Content hashes of `models` as hex."""
+        return {part: _sha256(blob) for part, blob in self.models.items()}
 
     @property
     def files(self) -> dict[str, bytes]:
         """What `save` writes beside the manifest, by file name."""
-        blobs = {"encoder.pt": self.encoder, "decoder.pt": self.decoder}
+        blobs = {f"{part}.pt": blob for part, blob in self.models.items()}
         return blobs | {f"{part}.onnx": blob for part, blob in self.onnx.items()}
 
     @property
@@ -72,7 +81,7 @@ class ExportedCodec:
         }
 
     def save(self, folder: str | Path) -> None:
-        """Write `encoder.pt`, `decoder.pt`, their ONNX where there is one, and `manifest.json`.
+        """Write `encoder.pt`, `decoder.pt`, `latents.pt`, their ONNX where there is one, and `manifest.json`.
 
         `folder` is made if needed. The manifest comes last and names the hash of every file, so that a folder
         that was written in part is not taken for a codec.
@@ -116,11 +125,16 @@ class ExportedCodec:
             {Path(name).stem: blob for name, blob in blobs.items() if name.endswith(".onnx")},
             tuple(manifest["history"]),
             {name: value for name, value in manifest.items() if name not in known},
+            blobs.get("latents.pt"),
         )
 
     def modules(self) -> tuple[Any, Any]:
         """Load encoder and decoder for use in this process, on the CPU."""
         return from_bytes(self.encoder), from_bytes(self.decoder)
+
+    def latents_module(self) -> Any:
+        """Load what makes latents of codes, None where there is none."""
+        return self.latents and from_bytes(self.latents)
 
 
 def export(
@@ -145,15 +159,25 @@ def export(
     vae = trained.vae
     config = CodecConfig.from_dict({**vae.config.to_dict(), "name": name})
     with torch.no_grad():
-        encoder, decoder = CodecEncoder(vae), CodecDecoder(vae)
-        blobs = to_bytes(encoder), to_bytes(decoder)
+        encoder, decoder, latents = CodecEncoder(vae), CodecDecoder(vae), CodecLatents(vae)
+        encoder_blob, decoder_blob, latents_blob = map(to_bytes, (encoder, decoder, latents))
         graphs = {}
         if onnx:
             states, codes = torch.zeros(2, config.input_dim), torch.zeros(2, config.codes, dtype=torch.int8)
             graphs["encoder"] = to_onnx(Unchecked(encoder), states, "states", "codes")
             graphs["decoder"] = to_onnx(Unchecked(decoder), codes, "codes", "states")
+            graphs["latents"] = to_onnx(Unchecked(latents), codes, "codes", "latents")
     described = {"normalization": _normalization(vae), "versions": _versions(), **(details or {})}
-    return ExportedCodec(config, *blobs, dict(trained.metrics), graphs, trained.history, described)
+    return ExportedCodec(
+        config,
+        encoder_blob,
+        decoder_blob,
+        dict(trained.metrics),
+        graphs,
+        trained.history,
+        described,
+        latents_blob,
+    )
 
 
 def _normalization(vae: FeatureGroupedVAE) -> dict[str, list[float]]:

@@ -1,4 +1,4 @@
-"""Encoder and decoder as they are exported: the model folded, with its checks in the graph.
+"""Encoder, decoder and latents as they are exported: the model folded, with its checks in the graph.
 
 Scales, masks and maps that follow one another without a bend are multiplied together once, in float64, so
 that a call runs few operations. `verify.py` holds them against the model; `torchscript.py` makes bytes of it.
@@ -133,10 +133,37 @@ class CodecDecoder(nn.Module):
         return self.restore(codes)
 
 
-class Unchecked(nn.Module):
-    """An encoder or decoder without the checks in its graph: ONNX has no way to refuse."""
+class CodecLatents(nn.Module):
+    """The codec's own space as it runs in Redis: codes INT8[B, C] to FLOAT[B, Z], any B >= 1.
 
-    def __init__(self, module: CodecEncoder | CodecDecoder) -> None:
+    Latents are what the decoder begins with; states that are alike to the codec are near to each other there.
+    Raises, in the graph: the codes have another shape than [B, C].
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, vae: FeatureGroupedVAE) -> None:
+        super().__init__()
+        self.codes = vae.codes
+        self.quantizer = _own_quantizer(vae)
+        weight, bias = vae.bottleneck.from_values()
+        _add_buffers(self, weight=weight, bias=bias)
+
+    def restore(self, codes: Tensor) -> Tensor:
+        """Return the latents, FLOAT[B, Z], without the check."""
+        return functional.linear(self.quantizer.decode(codes), self.weight, self.bias)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        if codes.dim() != 2 or codes.size(1) != self.codes:
+            raise ValueError(f"latents are made of codes of shape [B, {self.codes}], not {codes.size()}")
+        return self.restore(codes)
+
+
+class Unchecked(nn.Module):
+    """An encoder, a decoder or latents without the checks in their graph: ONNX has no way to refuse."""
+
+    def __init__(self, module: CodecEncoder | CodecDecoder | CodecLatents) -> None:
         super().__init__()
         self.module = module
 

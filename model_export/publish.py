@@ -1,6 +1,6 @@
 """Puts an exported codec into Redis under the next version of its name, and takes a version back.
 
-    claim a version in the document ──► store encoder, decoder, manifest ──► enter the version in the document
+    claim a version in the document ──► store models and manifest ──► enter the version in the document
 
 A reader that follows the document never finds a version whose models are missing: they are stored before it
 is entered. Two publishers never share a version: each claims its own first. A publish that fails leaves an
@@ -27,6 +27,8 @@ from model_export.export import ExportedCodec
 from modules_store import keys
 
 Document = dict[str, Any]
+
+_KEY_OF = {"encoder": keys.encoder, "decoder": keys.decoder, "latents": keys.latents}
 
 
 def publish(exported: ExportedCodec, connection: str | redis.Redis, name: str | None = None) -> int:
@@ -78,10 +80,7 @@ def rollback(connection: str | redis.Redis, name: str, version: int | None = Non
 def _publish(client: redis.Redis, config: CodecConfig, exported: ExportedCodec) -> int:
     document = keys.codec(config.name)
     version: int = _update_json(client, document, lambda found: _claim(found, config))["claimed"]
-    models = {
-        keys.encoder(config.name, version): exported.encoder,
-        keys.decoder(config.name, version): exported.decoder,
-    }
+    models = {_KEY_OF[part](config.name, version): blob for part, blob in exported.models.items()}
     manifest = keys.manifest(config.name, version)
     try:
         for key, blob in models.items():
@@ -133,7 +132,8 @@ def _roll_back(client: redis.Redis, found: Document | None, name: str, version: 
     if wanted not in entered:
         have = ", ".join(map(str, entered)) or "none"
         raise ConfigError(f"version must be one of codec {name!r} ({have}), not {wanted!r}")
-    for key in (keys.encoder(name, wanted), keys.decoder(name, wanted)):
+    entry = found["versions"][str(wanted)]
+    for key in (entry[part] for part in _KEY_OF if part in entry):
         if not client.exists(key):
             raise ConfigError(f"version {wanted} of codec {name!r} cannot be used: {key} is no longer there")
     return {**found, "latest": wanted}
@@ -145,8 +145,7 @@ def _entry(config: CodecConfig, version: int, exported: ExportedCodec) -> Docume
         "version": version,
         "codes": config.codes,
         "code_dtype": "INT8",
-        "encoder": keys.encoder(config.name, version),
-        "decoder": keys.decoder(config.name, version),
+        **{part: _KEY_OF[part](config.name, version) for part in exported.models},
         "manifest": keys.manifest(config.name, version),
         "bottleneck": config.bottleneck,
         "latent_dim": config.latent_dim,

@@ -2,7 +2,7 @@
 
 Codes are compared one by one. Two forms add up the same products in another order, so a value that lies next
 to the middle between two codes may go to either; there, and nowhere else, codes may differ. Such a code costs
-nothing: both are equally near. Restored states must agree to float rounding.
+nothing: both are equally near. Restored states, and latents, must agree to float rounding.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from modules_store import keys
 
 # How much farther than the nearest code one may be, in distances between codes, to count as equally near.
 BOUNDARY = 0.02
-# Largest difference of restored states, as a share of the feature's largest restored value.
+# Largest difference of restored states or latents, as a share of the feature's or latent's largest value.
 STATE_TOLERANCE = 1e-5
 # States that are also sent alone, one to a batch.
 SINGLE_ROWS = 16
@@ -63,12 +63,14 @@ class _Form:
         encode, decode: FLOAT[B, D] to INT8[B, C], and back.
         excess: how much farther each code given for a state is than the nearest, see `quantizers`.
         refuses: whether it refuses NaN and infinity.
+        latents: INT8[B, C] to FLOAT[B, Z], None where it has none.
     """
 
     encode: Model
     decode: Model
     excess: Excess | None = None
     refuses: bool = True
+    latents: Model | None = None
 
 
 def verify(vae: FeatureGroupedVAE, exported: ExportedCodec, states: ArrayLike) -> Verification:
@@ -88,8 +90,9 @@ def verify(vae: FeatureGroupedVAE, exported: ExportedCodec, states: ArrayLike) -
         vae.encode,
         vae.decode,
         lambda batch, codes: vae.bottleneck.quantizer.excess(vae.code_values(batch), codes),
+        latents=vae.bottleneck.restore,
     )
-    _compare(trained, _Form(*exported.modules()), rows)
+    _compare(trained, _saved(exported), rows)
     if exported.onnx:
         _compare(trained, _onnx(exported), rows)
     return _compare(trained, _optimised(exported), rows)
@@ -132,6 +135,7 @@ def verify_in_redis(
         in_redis = _Form(
             partial(run_model, client, keys.encoder(name, version)),
             partial(run_model, client, keys.decoder(name, version)),
+            latents=partial(run_model, client, keys.latents(name, version)) if exported.latents else None,
         )
         return _compare(_saved(exported), in_redis, rows)
 
@@ -154,17 +158,19 @@ def _with_edges(states: Tensor) -> Tensor:
 
 def _saved(exported: ExportedCodec) -> _Form:
     encoder, decoder = exported.modules()
-    return _Form(encoder, decoder, encoder.excess)
+    return _Form(encoder, decoder, encoder.excess, latents=exported.latents_module())
 
 
 def _optimised(exported: ExportedCodec) -> _Form:
-    return _Form(*map(optimised, exported.modules()))
+    encode, decode = map(optimised, exported.modules())
+    latents = exported.latents_module()
+    return _Form(encode, decode, latents=latents and optimised(latents))
 
 
 def _onnx(exported: ExportedCodec) -> _Form:
     """Check the ONNX of an export for form, and load it."""
-    encode, decode = (_onnx_model(exported.onnx[part]) for part in ("encoder", "decoder"))
-    return _Form(encode, decode, refuses=False)
+    models = {part: _onnx_model(blob) for part, blob in exported.onnx.items()}
+    return _Form(models["encoder"], models["decoder"], refuses=False, latents=models.get("latents"))
 
 
 def _onnx_model(blob: bytes) -> Model:
@@ -188,14 +194,24 @@ def _compare(expected: _Form, given: _Form, states: Tensor) -> Verification:
     for row in range(min(len(states), SINGLE_ROWS)):
         one = states[row : row + 1]
         apart += _check_codes(expected, one, given.encode(one))
-    wanted, restored = expected.decode(codes), given.decode(codes)
-    largest = wanted.abs().amax(dim=0)
-    difference = ((wanted - restored).abs() / largest.clamp(min=torch.finfo(torch.float32).tiny)).max().item()
+    difference = _difference(expected.decode(codes), given.decode(codes))
     if not difference <= STATE_TOLERANCE:
         raise VerificationError(f"restored states differ by {difference:.2g} of the feature's largest value")
+    if expected.latents and given.latents:
+        apart_by = _difference(expected.latents(codes), given.latents(codes))
+        if not apart_by <= STATE_TOLERANCE:
+            raise VerificationError(f"latents differ by {apart_by:.2g} of the latent's largest value")
     if given.refuses:
         _check_refusals(given.encode, states.shape[1])
     return Verification(len(states), codes.numel(), apart, difference)
+
+
+def _difference(wanted: Tensor, given: Tensor) -> float:
+    """Return the largest difference, as a share of the column's largest value."""
+    if given.shape != wanted.shape:
+        return float("inf")
+    largest = wanted.abs().amax(dim=0).clamp(min=torch.finfo(torch.float32).tiny)
+    return ((wanted - given).abs() / largest).max().item()
 
 
 def _check_codes(expected: _Form, states: Tensor, codes: Tensor) -> int:

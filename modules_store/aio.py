@@ -96,6 +96,9 @@ class AsyncRedisAgentMemory(
         """Return how long connections wait for an answer, None for ever."""
         return self._connections.socket_timeout_s()
 
+    async def _pause(self, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+
     async def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
         attempts, commands = Attempts(self._patience), self._sender.commands(flow)
@@ -122,4 +125,4 @@ class AsyncRedisAgentMemory(
                 return await self._connections.send(arguments, attempts.left_s())
             except redis.RedisError as error:
                 pause_s, arguments = attempts.after(error, command)
-                await asyncio.sleep(pause_s)
+                await self._pause(pause_s)

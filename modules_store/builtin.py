@@ -21,7 +21,7 @@ def publication(name: str) -> list[Command]:
     """Return the commands that publish the built-in codec `name` where no codec of that name is published.
 
     The models come first, so that no reader of the document misses one. Clients that do this at once write
-    the same.
+    the same. A state is its own latents here, so what decodes it makes them, too.
     """
     document = _document(name)
     entry = document["versions"][str(document["latest"])]
@@ -29,8 +29,8 @@ def publication(name: str) -> list[Command]:
         command(
             "AI.MODELSTORE", entry[part], "TORCH", "CPU", "TAG", f"{name}:v{entry['version']}", "BLOB", blob
         )
-        for part in ("encoder", "decoder")
-        for blob in [(_CODECS / name / f"{part}.pt").read_bytes()]
+        for part, file in (("encoder", "encoder.pt"), ("decoder", "decoder.pt"), ("latents", "decoder.pt"))
+        for blob in [(_CODECS / name / file).read_bytes()]
     ]
     return [*models, command("JSON.SET", keys.codec(name), "$", json.dumps(document), "NX")]
 
@@ -45,6 +45,7 @@ def _document(name: str) -> dict[str, Any]:
         "code_dtype": manifest["code_dtype"],
         "encoder": keys.encoder(name, version),
         "decoder": keys.decoder(name, version),
+        "latents": keys.latents(name, version),
         "sha256": manifest["sha256"],
     }
     return {"name": name, "latest": version, "input_dim": None, "versions": {str(version): entry}}

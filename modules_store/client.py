@@ -123,6 +123,9 @@ class RedisAgentMemory(
         """Return how long connections wait for an answer, None for ever."""
         return self._connections.socket_timeout_s()
 
+    def _pause(self, pause_s: float) -> None:
+        time.sleep(pause_s)
+
     def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
         attempts, commands = Attempts(self._patience), self._sender.commands(flow)
@@ -149,7 +152,7 @@ class RedisAgentMemory(
                 return self._connections.send(arguments, attempts.left_s())
             except redis.RedisError as error:
                 pause_s, arguments = attempts.after(error, command)
-                time.sleep(pause_s)
+                self._pause(pause_s)
 
 
 def memory_systems(

@@ -120,7 +120,8 @@ class MissingModuleError(ServerError):
 
 
 class UnsupportedServerError(ServerError):
-    """The server is older than this package supports, or its engine runs no models inside scripts."""
+    """The server is older than this package supports, a cluster where an operation needs one without, or its
+    engine runs no models inside scripts."""
 
 
 class ServerStartError(ServerError):
@@ -144,6 +145,7 @@ _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "UNSURE": ConnectionLostError,
     "BADQUERY": InvalidInputError,
     "NOINDEX": SearchIndexError,
+    "CLUSTERED": UnsupportedServerError,
 }
 
 

@@ -93,9 +93,18 @@ def decoder(name: str, version: int) -> str:
     return f"memory_system:{name}:v{version}:decoder"
 
 
+def latents(name: str, version: int) -> str:
+    """AI model codes[B, C] -> FLOAT[B, Z], a codec version's own space; a codec may be without it."""
+    return f"memory_system:{name}:v{version}:latents"
+
+
 def nearest() -> str:
-    """AI script: the function that finds the nearest states, the same for all agents and codecs."""
-    return "memory_system:nearest"
+    """AI script: the function that finds the nearest states, the same for all agents and codecs.
+
+    No codec has this key: theirs begin with `memory_system:`. The number goes up with every change of what
+    the function takes or returns, so that clients of several versions share a server.
+    """
+    return "memory_systems:nearest:v1"
 
 
 def manifest(name: str, version: int) -> str:

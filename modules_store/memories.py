@@ -27,7 +27,8 @@ class Similar:
 
     memory: Memory
     distance: float
-    """Euclidean, between that state and the memory's, in the units of the states."""
+    """Euclidean, between that state and the memory's: in the units of the states, of the weighted states or,
+    in the space "codec", of the latents."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,4 +1,4 @@
-"""The TorchScript function that finds the nearest states inside the engine, as text: nothing here runs it."""
+"""The TorchScript function that finds the nearest points inside the engine, as text: nothing here runs it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from modules_store.commands import Command, command
 # Differences in float64: exact for float32, and their squares do not overflow. Sorted, as ties then keep the
 # order of the rows.
 _NEAREST = """
-def nearest(states, query, k):
-    distances = (states.double() - query.double()).square().sum(dim=1).sqrt()
+def nearest(points, query, weights, k):
+    differences = (points.double() - query.double()) * weights.double()
+    distances = differences.square().sum(dim=1).sqrt()
     values, rows = torch.sort(distances, stable=True, dim=0, descending=False)
     count = min(int(k), rows.size(0))
     rows = rows[:count]
-    return values[:count].to(torch.float32), rows.to(torch.int32), states[rows]
+    return values[:count].to(torch.float32), rows.to(torch.int32), points[rows]
 """
 
 

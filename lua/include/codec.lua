@@ -94,10 +94,18 @@ function codec.made(config, value)
   return value:sub(1, HEADER_BYTES) == header(config)
 end
 
--- Refuses with what the engine said, where it refused a command that names this model.
+-- The key of one of a codec version's models: encoder, decoder or latents.
+function codec.model_key(name, version, part)
+  return string.format('memory_system:%s:v%d:%s', name, version, part)
+end
+
+-- Refuses with what the engine said, where it refused a command that names this model. A codec may be without
+-- the model of its latents: nothing needs it but a search in the codec's space.
 function codec.refuse(model, said)
   if said:find('model key is empty', 1, true) or said:find('cannot find run info', 1, true) then
-    errors.refuse('NOCODEC', 'there is no model at ' .. model .. ' on this server')
+    local optional = model:find(':latents$')
+    local hint = optional and ': the codec was published without it; compare states instead' or ''
+    errors.refuse('NOCODEC', 'there is no model at ' .. model .. ' on this server' .. hint)
   elseif said:find('within a transaction or a LUA script', 1, true) then
     errors.refuse('NOMODELS', 'this server runs no models inside scripts')
   end
@@ -193,7 +201,7 @@ local function group_for(config, id, value, name)
   name = name ~= '' and name or own_name
   local is_own = name == config.name and version == config.version
   return {
-    decoder = string.format('memory_system:%s:v%d:decoder', name, version),
+    decoder = codec.model_key(name, version, 'decoder'),
     format = format,
     size = is_own and config.value_bytes or #value,
     codes = {},

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from modules_store import checks, codec, errors
 from modules_store.commands import command, script
 from modules_store.flows import Flow, ResponseError, run
+from modules_store.flows.recalling import FIELDS
 from modules_store.memories import Found, Memory
 
 _TYPES = ("numeric", "tag", "text")
@@ -20,6 +21,10 @@ _PUNCTUATION = re.compile(r"[ -/:-@\[-`{-~]")
 _OWN = {"agent": "TAG", "timestamp": "NUMERIC"}
 _ONLY_MEMORIES = "@timestamp:[-inf +inf]"
 """The agents' own documents have the same prefix, but no timestamp."""
+_NOT_ALL = 0.999
+"""The largest share while RediSearch is at work: it may say 1 before it has begun."""
+POLL_S = 0.02
+"""How long to wait before asking again for that share."""
 
 
 def create_index(fields: Mapping[str, str], name: str, replace: bool) -> Flow[float]:
@@ -33,13 +38,21 @@ def create_index(fields: Mapping[str, str], name: str, replace: bool) -> Flow[fl
             raise errors.SearchIndexError(
                 f"there is a search index {name!r} of other fields: drop it, or pass replace=True"
             )
-        return float(found[b"percent_indexed"])
+        return _share(found)
     schema = ["$.agent", "AS", "agent", "TAG", "SEPARATOR", "\x01", "CASESENSITIVE"]
     schema += ["$.timestamp", "AS", "timestamp", "NUMERIC", "SORTABLE"]
     for field, kind in fields.items():
         schema += [f"$.metadata.{field}", "AS", field, kind.upper()]
     yield command("FT.CREATE", name, "ON", "JSON", "PREFIX", 1, "agent:{", "SCHEMA", *schema)
-    return float(((yield from _index_info(name)) or {}).get(b"percent_indexed", 0))
+    return (yield from indexed_share(name))
+
+
+def indexed_share(name: str) -> Flow[float]:
+    """Return which share of the documents an index has; 1 only where RediSearch has come to the end."""
+    info = yield from _index_info(name)
+    if info is None:
+        raise errors.SearchIndexError(f"there is no search index {name!r}")
+    return _share(info)
 
 
 def drop_index(name: str) -> Flow[bool]:
@@ -64,21 +77,15 @@ def find_memories(
     """Find memories by a query."""
     if not isinstance(query, str) or not query.strip():
         raise errors.InvalidInputError(f"query is {query!r}, not the text of a query")
-    if fields not in ("both", "states", "metadata"):
-        raise errors.InvalidInputError(f"fields is {fields!r}, not 'both', 'states' or 'metadata'")
+    checks.choice(fields, "fields", FIELDS)
     checks.integer(offset, "offset", 0, 2**31 - 1)
     checks.integer(limit, "limit", 1, checks.MAX_BATCH)
-    parts = [_ONLY_MEMORIES, *_agent_filter(agents)]
-    if query.strip() != "*":
-        parts.append(f"({query})")
+    if sort_by is not None and (not isinstance(sort_by, str) or not sort_by):
+        raise errors.InvalidInputError(f"sort_by is {sort_by!r}, not the name of a field")
+    found_among = " ".join([_ONLY_MEMORIES, *_agent_filter(agents)])
     order = "DESC" if descending else "ASC"
-    arguments = (" ".join(parts), offset, limit, sort_by or "", order, fields)
-    try:
-        total, entries, gone = yield from run(script("find_memories", [_name(index, "index")], *arguments))
-    except ResponseError as error:
-        if "same slot" in str(error) or "CROSSSLOT" in str(error):
-            raise errors.UnsupportedServerError("queries need a server without cluster mode") from error
-        raise
+    arguments = (_name(index, "index"), query, found_among, offset, limit, sort_by or "", order, fields)
+    total, entries, gone = yield from run(script("find_memories", [], *arguments))
     return Found(total, [_memory(entry, fields) for entry in entries], gone)
 
 
@@ -124,12 +131,22 @@ def _index_info(name: str) -> Flow[dict[bytes, Any] | None]:
         if "no such index" in str(error).lower() or "unknown index name" in str(error).lower():
             return None
         raise
-    return cast("dict[bytes, Any]", dict(zip(reply[::2], reply[1::2], strict=True)))
+    return _mapping(reply)
+
+
+def _share(info: Mapping[bytes, Any]) -> float:
+    share = float(info[b"percent_indexed"])
+    return min(share, _NOT_ALL) if int(info[b"indexing"]) else share
+
+
+def _mapping(reply: Any) -> dict[bytes, Any]:
+    """Return names and values that RESP3 gives as such, and RESP2 one after the other, then perhaps flags."""
+    return dict(reply) if isinstance(reply, Mapping) else dict(zip(reply[::2], reply[1::2], strict=False))
 
 
 def _schema(info: Mapping[bytes, Any]) -> dict[str, str]:
     found = {}
     for attribute in info[b"attributes"]:
-        said = dict(zip(attribute[:6:2], attribute[1:6:2], strict=True))
+        said = _mapping(attribute)
         found[said[b"attribute"].decode()] = said[b"type"].decode()
     return found

@@ -57,7 +57,7 @@ def recall_between(
     fields: str,
 ) -> Flow[list[Memory]]:
     """Recall the first `limit` memories of a range; more than one call only where some were evicted."""
-    first, last = _bounds(start, end)
+    first, last = bounds(start, end)
     checks.integer(limit, "limit", 1, checks.MAX_BATCH)
     memories: list[Memory] = []
     while len(memories) < limit and first <= last:
@@ -76,7 +76,7 @@ def recall_page(
     systems: MemorySystems, agent_id: str, start: int | None, end: int | None, *, page: int, fields: str
 ) -> Flow[tuple[list[Memory], int | None]]:
     """Recall one page of a range, oldest first; also return where the next starts, None after the last."""
-    first, last = _bounds(start, end)
+    first, last = bounds(start, end)
     checks.integer(page, "page", 1, checks.MAX_BATCH)
     memories, after = yield from _recall_page(
         systems, agent_id, first, last, limit=page, newest_first=False, fields=fields
@@ -87,7 +87,7 @@ def recall_page(
 def count_memories(agent_id: str, start: int | None, end: int | None) -> Flow[int]:
     """Count the memories in a range of timestamps."""
     checks.agent_id(agent_id)
-    return int((yield from run(script("count_memories", [keys.index(agent_id)], *_bounds(start, end)))))
+    return int((yield from run(script("count_memories", [keys.index(agent_id)], *bounds(start, end)))))
 
 
 def parse_memories(agent_id: str, reply: Sequence[Any]) -> list[Memory]:
@@ -103,7 +103,8 @@ def parse_memories(agent_id: str, reply: Sequence[Any]) -> list[Memory]:
     ]
 
 
-def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
+def bounds(start: int | None, end: int | None) -> tuple[int, int]:
+    """Return the first and the last timestamp of a range of which a side may be open."""
     first = 0 if start is None else checks.timestamp(start, "start")
     return first, checks.MAX_TIMESTAMP if end is None else checks.timestamp(end, "end")
 

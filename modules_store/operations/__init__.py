@@ -23,6 +23,9 @@ class Blocking:
     def _drive(self, flow: Flow[T]) -> T:
         raise NotImplementedError
 
+    def _pause(self, pause_s: float) -> None:
+        raise NotImplementedError
+
     def _socket_timeout_s(self) -> float | None:
         raise NotImplementedError
 
@@ -33,6 +36,9 @@ class Awaited:
     _systems: MemorySystems
 
     async def _drive(self, flow: Flow[T]) -> T:
+        raise NotImplementedError
+
+    async def _pause(self, pause_s: float) -> None:
         raise NotImplementedError
 
     def _socket_timeout_s(self) -> float | None:

@@ -19,6 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from modules_store import checks, errors
 from modules_store.client import RedisAgentMemory
 from modules_store.flows import sampling
+from modules_store.flows.systems import MemorySystems
 from modules_store.replay.fields import Fields
 
 Batch = dict[str, Tensor]
@@ -142,16 +143,12 @@ class ReplayDataset(_MemoryDataset):
 
     def _check_draw(self) -> None:
         """Raise what drawing would raise for its arguments: a flow checks them before its first command."""
+        systems = MemorySystems(None, None, None)
+        some: dict[str, Any] = {"seed": 0, "fields": "both"}
         if self._length is None:
-            next(
-                sampling.sample_memories(
-                    self.agents, self._batch_size, seed=0, fields="both", **self._options
-                )
-            )
+            next(sampling.sample_memories(systems, self.agents, self._batch_size, **some, **self._options))
         else:
-            next(
-                sampling.sample_sequences(self.agents, self._batch_size, self._length, seed=0, fields="both")
-            )
+            next(sampling.sample_sequences(systems, self.agents, self._batch_size, self._length, **some))
 
     def _share(self) -> Iterable[int]:
         """Return as many items as this process, or worker, has to make batches."""

@@ -132,7 +132,7 @@ def test_a_size_is_all_that_must_be_said(run, tmp_path, states_file):
     assert document["verification"]["states"] > 1000
     saved = ExportedCodec.load(folder)
     assert saved.config.codes == 6
-    assert set(saved.onnx) == {"encoder", "decoder"}
+    assert set(saved.onnx) == {"encoder", "decoder", "latents"}
     assert saved.details["training"]["data_sha256"]
     verified = run("verify", folder, "--states", states_file, "--json")
     assert json.loads(verified.stdout)["verification"]["codes_apart"] == 0
@@ -181,12 +181,9 @@ def test_files_for_use_elsewhere(run, tmp_path, states_file):
     run("train", tmp_path / "c", "--states", states_file, "--name", "c", "--steps", 5, "--quiet")
     written = run("export", tmp_path / "c", tmp_path / "out", "--format", "onnx", "--json")
     assert written.exit_code == 0, written.output
-    assert json.loads(written.stdout)["files"] == ["encoder.onnx", "decoder.onnx", "manifest.json"]
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "encoder.onnx",
-        "decoder.onnx",
-        "manifest.json",
-    }
+    names = ["encoder.onnx", "decoder.onnx", "latents.onnx", "manifest.json"]
+    assert json.loads(written.stdout)["files"] == names
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
 
 
 @pytest.mark.parametrize(

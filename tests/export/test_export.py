@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,9 +111,19 @@ def test_folder_round_trip(exported, tmp_path):
     assert sorted(path.name for path in (tmp_path / "new" / "codec").iterdir()) == [
         "decoder.pt",
         "encoder.pt",
+        "latents.pt",
         "manifest.json",
     ]
     assert ExportedCodec.load(tmp_path / "new" / "codec") == exported
+
+
+def test_an_earlier_export_has_no_latents(trained, exported, held_out, tmp_path):
+    earlier = replace(exported, latents=None)
+    earlier.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["decoder.pt", "encoder.pt", "manifest.json"]
+    loaded = ExportedCodec.load(tmp_path)
+    assert (loaded, list(loaded.sha256)) == (earlier, ["encoder", "decoder"])
+    assert verify(trained.vae, loaded, held_out).states > len(held_out)
 
 
 def test_a_changed_folder_is_refused(exported, tmp_path):
@@ -138,6 +149,9 @@ def test_verification_notices_another_decoder(trained, exported, states, held_ou
     other = train(CONFIG, states[:4000], held_out, TrainingOptions(steps=5), progress=False).vae
     mixed = ExportedCodec(exported.config, exported.encoder, export(other, "other").decoder)
     with pytest.raises(VerificationError, match="restored states differ"):
+        verify(trained.vae, mixed, held_out)
+    mixed = replace(exported, latents=export(other, "other").latents)
+    with pytest.raises(VerificationError, match="latents differ"):
         verify(trained.vae, mixed, held_out)
 
 

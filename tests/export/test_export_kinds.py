@@ -19,6 +19,7 @@ from model_export.verify import restore, verify, verify_exported
 from tests.export.states import CONSTANT, correlated_states
 
 BOTTLENECKS = ("rounding", "scalar", "codebook")
+PARTS = {"encoder", "decoder", "latents"}
 each_bottleneck = pytest.mark.parametrize("bottleneck", BOTTLENECKS)
 anything_finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 SHORT = TrainingOptions(steps=40, hidden_dim=32, evaluations=4)
@@ -84,6 +85,17 @@ def test_any_bytes_decode_as_in_the_model(codecs, bottleneck, data):
 
 
 @each_bottleneck
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_latents_of_any_bytes_are_what_the_model_decodes(codecs, bottleneck, data):
+    trained, exported = codecs[bottleneck]
+    codes = torch.from_numpy(data.draw(arrays(np.int8, (3, trained.vae.codes))))
+    with torch.no_grad():
+        given, expected = exported.latents_module()(codes), trained.vae.bottleneck.restore(codes)
+    torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-5)
+
+
+@each_bottleneck
 @pytest.mark.parametrize("rows", [1, 500])
 def test_restored_states_are_of_the_kinds_declared(codecs, bottleneck, mixed_states, rows):
     restored = restore(codecs[bottleneck][1], mixed_states[1500 : 1500 + rows])
@@ -112,6 +124,8 @@ def test_another_shape_is_refused_in_the_graph(codecs, bottleneck):
         encoder(torch.zeros(1, 11))
     with pytest.raises(torch.jit.Error, match=rf"shape \[B, {trained.vae.codes}\]"):
         decoder(torch.zeros(1, trained.vae.codes + 1, dtype=torch.int8))
+    with pytest.raises(torch.jit.Error, match=rf"shape \[B, {trained.vae.codes}\]"):
+        exported.latents_module()(torch.zeros(1, trained.vae.codes + 1, dtype=torch.int8))
 
 
 @each_bottleneck
@@ -141,7 +155,7 @@ def test_an_export_does_not_change_with_the_model(mixed_states, bottleneck):
 
 
 @each_bottleneck
-@pytest.mark.parametrize("part", ["encoder", "decoder"])
+@pytest.mark.parametrize("part", sorted(PARTS))
 def test_verification_notices_other_onnx(codecs, bottleneck, mixed_states, part):
     trained, exported = codecs[bottleneck]
     options = replace(SHORT, steps=0, seed=1)
@@ -158,19 +172,19 @@ def test_verification_notices_other_onnx(codecs, bottleneck, mixed_states, part)
 
 def test_without_onnx_none_is_made(codecs):
     plain = export(codecs["scalar"][0], "kinds")
-    assert (plain.onnx, sorted(plain.files)) == ({}, ["decoder.pt", "encoder.pt"])
+    assert (plain.onnx, sorted(plain.files)) == ({}, ["decoder.pt", "encoder.pt", "latents.pt"])
 
 
 @each_bottleneck
 def test_folder_round_trip_with_onnx_and_history(codecs, bottleneck, tmp_path):
     exported = codecs[bottleneck][1]
     exported.save(tmp_path)
-    names = ["decoder.onnx", "decoder.pt", "encoder.onnx", "encoder.pt", "manifest.json"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    names = {f"{part}.{form}" for part in PARTS for form in ("pt", "onnx")} | {"manifest.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
     loaded = ExportedCodec.load(tmp_path)
     assert loaded == exported
     assert len(loaded.history) == 4
-    assert loaded.onnx.keys() == {"encoder", "decoder"}
+    assert loaded.onnx.keys() == PARTS
 
 
 def test_the_manifest_says_what_the_codec_is(codecs):
@@ -183,7 +197,7 @@ def test_the_manifest_says_what_the_codec_is(codecs):
     assert manifest["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert manifest["training"] == {"seed": 0}
     assert manifest["metrics"] == trained.metrics
-    assert manifest["files"].keys() == {"encoder.pt", "decoder.pt", "encoder.onnx", "decoder.onnx"}
+    assert manifest["files"].keys() == {f"{part}.{form}" for part in PARTS for form in ("pt", "onnx")}
     assert {f"{part}.pt": digest for part, digest in exported.sha256.items()}.items() <= manifest[
         "files"
     ].items()

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 import numpy as np
 import pytest
 import redis
+import torch
 
 from model_export import publish as publishing
 from model_export.config import CodecConfig
@@ -52,6 +53,7 @@ def test_document_describes_the_codec(redis_client, exported):
         "code_dtype": "INT8",
         "encoder": "memory_system:small:v1:encoder",
         "decoder": "memory_system:small:v1:decoder",
+        "latents": "memory_system:small:v1:latents",
         "manifest": "memory_system:small:v1:manifest",
         "bottleneck": "rounding",
         "latent_dim": 8,
@@ -86,6 +88,7 @@ def test_models_are_stored_byte_for_byte_with_their_tag(redis_client, exported):
     publish(exported, redis_client)
     assert stored_model(redis_client, "memory_system:small:v1:encoder") == exported.encoder
     assert stored_model(redis_client, "memory_system:small:v1:decoder") == exported.decoder
+    assert stored_model(redis_client, "memory_system:small:v1:latents") == exported.latents
     meta = redis_client.execute_command("AI.MODELGET", "memory_system:small:v1:encoder", "META")
     assert dict(zip(meta[::2], meta[1::2], strict=True))[b"tag"] == b"small:v1"
 
@@ -111,6 +114,21 @@ def test_the_store_brings_states_back_as_the_export_does(server, redis_client, e
     # A code next to a rounding boundary may differ by one, which is a small part of a feature's spread.
     difference = np.abs(recalled.state - restore(exported, held_out[:1])[0])
     assert (difference <= 0.05 * held_out.std(axis=0, dtype=np.float64)).all()
+
+
+def test_the_store_compares_memories_in_the_space_of_the_codec(server, redis_client, exported, held_out):
+    publish(exported, redis_client)
+    with RedisAgentMemory(server.url, codec="small") as memory:
+        memory.store_agent_memories("a", held_out, timestamps=range(len(held_out)))
+        found = memory.find_similar_memories("a", held_out[7], 20, space="codec")
+    encoder, _ = exported.modules()
+    with torch.inference_mode():
+        latents = exported.latents_module()(encoder(torch.from_numpy(held_out))).double()
+    distances = (latents - latents[7]).square().sum(dim=1).sqrt()
+    assert found[0].memory.timestamp == 7
+    given, order = zip(*[(one.distance, one.memory.timestamp) for one in found], strict=True)
+    np.testing.assert_allclose(given, distances.sort().values[:20], rtol=0.02, atol=1e-5)
+    np.testing.assert_allclose(given, distances[list(order)], rtol=0.02, atol=1e-5)
 
 
 def test_each_publication_is_the_next_version(redis_client, exported):
@@ -143,7 +161,7 @@ def test_another_input_dim_is_refused(redis_client, exported, states):
     with pytest.raises(ConfigError, match="12 features"):
         publish(export(vae, "small"), redis_client)
     assert document(redis_client) == before
-    assert len(model_keys(redis_client)) == 2
+    assert len(model_keys(redis_client)) == 3
 
 
 def test_a_model_that_the_server_refuses_is_never_entered(redis_client, exported):
@@ -154,11 +172,11 @@ def test_a_model_that_the_server_refuses_is_never_entered(redis_client, exported
     found = document(redis_client)
     assert found["latest"] == 1
     assert list(found["versions"]) == ["1"]
-    assert len(model_keys(redis_client)) == 2, "the encoder of the failed version is still there"
+    assert len(model_keys(redis_client)) == 3, "the encoder of the failed version is still there"
     assert not redis_client.exists("memory_system:small:v2:manifest")
     assert publish(exported, redis_client) > 1
     for entry in document(redis_client)["versions"].values():
-        for part in ("encoder", "decoder"):
+        for part in ("encoder", "decoder", "latents"):
             stored = stored_model(redis_client, entry[part])
             assert hashlib.sha256(stored).hexdigest() == entry["sha256"][part]
 
@@ -207,7 +225,7 @@ class TestRollback:
             np.testing.assert_array_equal(recent[0].state, recent[1].state)
         assert rollback(server.url, "small") == 1
         assert document(redis_client)["latest"] == 1
-        assert len(model_keys(redis_client)) == 6
+        assert len(model_keys(redis_client)) == 9
 
     def test_to_a_version_that_is_named_and_forth_again(self, redis_client, exported):
         for _ in range(3):

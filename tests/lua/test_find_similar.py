@@ -1,4 +1,4 @@
-"""find_similar.lua and find_memories.lua by themselves, on one server and in a cluster."""
+"""find_similar.lua by itself, on one server and in a cluster."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 import redis
 
-from modules_store import RedisAgentMemory, UnsupportedServerError, keys, scripts, torchscript
+from modules_store import keys, scripts, torchscript
 from tests.lua import calls
 from tests.store import toy_codec
 
 ROWS = toy_codec.states(5)
 
 
-def find_similar(node: redis.Redis, state, k=2, newest=100, agent="a"):
-    """Run find_similar; return timestamps, states, metadata, distances."""
-    text, blob = scripts.load("find_similar").text, np.asarray(state, "<f4").tobytes()
-    agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
-    return node.execute_command("EVAL_RO", text, 2, *agent_keys, blob, k, newest)
+def find_similar(
+    node: redis.Redis, state, k=2, *, space="state", weights=(), bounds=(0, 2**53 - 1), newest=100
+):
+    """Run find_similar; return timestamps, states, metadata, distances, the timestamp to go on before."""
+    agent_keys = (keys.index("a"), keys.agent_memory_system("a"))
+    state, weights = (np.asarray(values, "<f4").tobytes() for values in (state, weights))
+    arguments = (state, k, space, weights, *bounds, newest)
+    return node.execute_command("EVAL_RO", scripts.load("find_similar").text, 2, *agent_keys, *arguments)
 
 
 def refused(match: str):
@@ -26,13 +29,15 @@ def refused(match: str):
 
 def test_the_nearest(node):
     calls.store(node, ROWS, timestamps=[1, 2, 3, 4, 5])
-    with refused("NOFUNCTION there is no script at memory_system:nearest"):
+    with refused("NOFUNCTION there is no script at memory_systems:nearest:v1"):
         find_similar(node, ROWS[2])
     node.execute_command(*torchscript.publication().arguments)
     before = calls.contents(node)
-    ids, states, metadata, distances = find_similar(node, ROWS[2], k=1)
-    assert (ids, metadata, distances) == ([b"3"], [None], bytes(4))
+    ids, states, metadata, distances, oldest = find_similar(node, ROWS[2], k=1)
+    assert (ids, metadata, distances, oldest) == ([b"3"], [None], bytes(4), None)
     assert states == ROWS[2].tobytes()
+    ids, *_, oldest = find_similar(node, ROWS[2], k=9, bounds=(2, 4), newest=2)
+    assert (sorted(ids), oldest) == ([b"3", b"4"], b"3")
     assert calls.contents(node) == before
     node.set(keys.memory("a", 3), b"\x00")
     with refused("CORRUPT the memory at 3 "):
@@ -43,12 +48,32 @@ def test_the_nearest(node):
         find_similar(node, ROWS[2])
 
 
+def test_the_nearest_in_the_space_of_the_codec(node):
+    calls.store(node, ROWS, timestamps=[1, 2, 3, 4, 5])
+    node.execute_command(*torchscript.publication().arguments)
+    with refused("NOCODEC there is no model at memory_system:toy:v1:latents "):
+        find_similar(node, ROWS[2], space="codec")
+    toy_codec.store_latents(node)
+    ids, states, metadata, distances, oldest = find_similar(node, ROWS[2], k=1, space="codec")
+    assert (ids, metadata, distances, oldest) == ([b"3"], [None], bytes(4), None)
+    assert states == ROWS[2].tobytes()
+    with refused("BADSTATE memory_system:toy:v1:encoder: "):
+        find_similar(node, [np.nan] * 6, space="codec")
+    node.set(keys.memory("a", 2), b"\x01\x02\x00" + bytes(6))
+    with refused("OTHERCODEC the memory at 2 is not of toy v1"):
+        find_similar(node, ROWS[2], space="codec")
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
         ({"k": 0}, "BADARG k is 0"),
         ({"newest": 16385}, "BADARG newest is 16385"),
+        ({"bounds": (-1, 5)}, "BADARG start is -1"),
+        ({"space": "x"}, "BADARG space is x, not state or codec"),
         ({"state": [1.0]}, "BADSHAPE state has 4 bytes"),
+        ({"weights": [1.0]}, "BADSHAPE weights have 4 bytes, not 24"),
+        ({"weights": [1.0] * 6, "space": "codec"}, "BADARG weights are those of features"),
     ],
 )
 def test_what_is_refused(node, options, match):
@@ -61,14 +86,3 @@ def test_a_key_of_another_type(node):
     node.rpush(keys.index("a"), "x")
     with refused("WRONGTYPE"):
         find_similar(node, ROWS[0])
-
-
-def test_queries_are_refused_in_a_cluster(cluster_url):
-    with RedisAgentMemory(cluster_url, codec="toy") as memory, redis.Redis.from_url(cluster_url) as client:
-        client.flushall()
-        toy_codec.publish(client)
-        memory.store_agent_memory("a", ROWS[0], {"x": 1})
-        memory.create_search_index({"x": "numeric"})
-        with pytest.raises(UnsupportedServerError, match="cluster"):
-            memory.find_memories()
-        assert memory.drop_search_index()

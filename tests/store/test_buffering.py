@@ -55,8 +55,8 @@ def test_flushes_by_size(store, toy):
 
 def test_flushes_by_age(store, toy, wait_until):
     with store.buffered(age_s=0.05) as buffer:
-        began_s = time.monotonic()
         buffer.store_agent_memory("a", ROWS[0])
+        began_s = time.monotonic()
         wait_until(lambda: time.monotonic() - began_s > 0.05)
         assert count(toy) == 0  # nothing runs in between
         buffer.store_agent_memory("a", ROWS[1])

@@ -20,7 +20,9 @@ from modules_store import Policy, RedisAgentMemory, builtin, keys
 from modules_store.flows.systems import MemorySystems
 from tests.store import toy_codec
 
-PUBLISHED = {keys.codec("float16"), keys.encoder("float16", 1), keys.decoder("float16", 1)}
+PUBLISHED = {keys.codec("float16")} | {
+    key("float16", 1) for key in (keys.encoder, keys.decoder, keys.latents)
+}
 in_range = st.floats(-65504, 65504, width=32)
 
 
@@ -131,7 +133,7 @@ def test_publications_in_step_make_one_codec(redis_client):
                 commands[i] = refresh.send(redis_client.execute_command(*commands[i].arguments))
             except StopIteration as end:
                 codecs.append(end.value)
-    steps = ["JSON.GET", "AI.MODELSTORE", "AI.MODELSTORE", "JSON.SET", "JSON.GET"]
+    steps = ["JSON.GET", *3 * ["AI.MODELSTORE"], "JSON.SET", "JSON.GET"]
     assert sent == [step for step in steps for _ in range(2)]
     assert codecs[0] == codecs[1]
 

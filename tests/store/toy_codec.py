@@ -30,7 +30,7 @@ def publish(
     work: int = 0,
     together: int = 0,
 ) -> None:
-    """Store both models and the document; a second version is added to the first.
+    """Store encoder, decoder and the document; a second version is added to the first.
 
     Each unit of `work` makes the encoder take half a millisecond or more longer. On the worker queue both
     models wait a minute for rows to run `together`.
@@ -52,13 +52,19 @@ def store_models(
     work: int = 0,
     together: int = 0,
 ) -> None:
-    """Store both models alone."""
-    encoder, decoder = _torchscript(step, input_dim, _code_dtype(half), work)
+    """Store encoder and decoder alone."""
+    encoder, decoder, _ = _torchscript(step, input_dim, _code_dtype(half), work)
     batching = ("BATCHSIZE", together, "MINBATCHSIZE", together, "MINBATCHTIMEOUT", 60_000)
     for key, blob in ((keys.encoder(name, version), encoder), (keys.decoder(name, version), decoder)):
         client.execute_command(
             "AI.MODELSTORE", key, "TORCH", "CPU", *(batching if together else ()), "BLOB", blob
         )
+
+
+def store_latents(client: redis.Redis, name: str = "toy", version: int = 1) -> None:
+    """Store the model of the latents: the first feature, and ten times the last one."""
+    blob = _torchscript(STEP, INPUT_DIM, _code_dtype(False), 0)[2]
+    client.execute_command("AI.MODELSTORE", keys.latents(name, version), "TORCH", "CPU", "BLOB", blob)
 
 
 def publish_document(
@@ -97,8 +103,8 @@ def _code_dtype(half: bool) -> str:
 
 
 @functools.cache
-def _torchscript(step: float, input_dim: int, code_dtype: str, work: int) -> tuple[bytes, bytes]:
-    """Return encoder and decoder, made by the Python that has torch: the one that runs us may not."""
+def _torchscript(step: float, input_dim: int, code_dtype: str, work: int) -> tuple[bytes, bytes, bytes]:
+    """Return encoder, decoder, latents, made by the Python that has torch: the one that runs us may not."""
     program = Path(__file__).with_name("toy_models.py")
     arguments = [str(step), str(input_dim), code_dtype, str(work)]
     output = subprocess.check_output([helpers.TORCH_PYTHON, "-W", "ignore", program, *arguments])

@@ -1,6 +1,6 @@
 """The toy codec's TorchScript: `toy_models.py STEP D CODE_DTYPE WORK`, for the Python that has torch.
 
-It imports nothing of this project, and writes encoder and decoder to its output: a pickled pair of bytes.
+It imports nothing of this project, and writes encoder, decoder and latents to its output, as pickled bytes.
 """
 
 from __future__ import annotations
@@ -46,6 +46,18 @@ class Decoder(nn.Module):
         return codes.to(torch.float32) * (1.0 if self.half_codes else self.step)
 
 
+class Latents(nn.Module):
+    """codes[B, D] -> FLOAT[B, 2]: the first feature, and ten times the last one."""
+
+    def __init__(self, step: float, input_dim: int, half: bool) -> None:
+        super().__init__()
+        self.step, self.half_codes = step, half
+
+    def forward(self, codes: Tensor) -> Tensor:
+        states = codes.to(torch.float32) * (1.0 if self.half_codes else self.step)
+        return torch.stack([states[:, 0], 10 * states[:, -1]], dim=1)
+
+
 def torchscript(module: nn.Module) -> bytes:
     """Return the scripted module as AI.MODELSTORE takes it."""
     buffer = io.BytesIO()
@@ -55,6 +67,6 @@ def torchscript(module: nn.Module) -> bytes:
 
 if __name__ == "__main__":
     options = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "HALF"
-    pickle.dump(
-        (torchscript(Encoder(*options, int(sys.argv[4]))), torchscript(Decoder(*options))), sys.stdout.buffer
-    )
+    encoder = Encoder(*options, int(sys.argv[4]))
+    modules = (encoder, Decoder(*options), Latents(*options))
+    pickle.dump(tuple(map(torchscript, modules)), sys.stdout.buffer)
