@@ -59,7 +59,7 @@ return errors.guard(function()
   end
   local lost = memories.drop(index, gone)
   memories.drop(index, corrupt)
-  local _, strangers = layout.indexed(index, sound)
+  local _, strangers = layout.indexed(index, (without(ids, values, { corrupt })))
   layout.enter(index, strangers)
   local lacking = companion and companion.lacking(index, sound, numbers) or {}
   if companion then

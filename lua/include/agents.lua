@@ -98,21 +98,15 @@ local function succeed(own, config, agent)
   return earlier
 end
 
--- The value of the newest memory that has one, of those that are looked at; otherwise nil.
-local function newest_value(index)
+-- The values of the newest memories that have one, of those that are looked at, newest first.
+local function newest_values(index)
+  local values = {}
   for _, value in ipairs(layout.get(index, layout.newest(index, 0, LOOKS))) do
     if value and value ~= '' then
-      return value
+      values[#values + 1] = value
     end
   end
-end
-
--- The text of a memory_system that is new, or was lost; then the newest memory still says which generation is
--- the agent's own, and its value is returned, too.
-local function first_document(index, config)
-  local made = newest_value(index)
-  config.generation = made and codec.generation(made) or 0
-  return codec_document(config, {}), made
+  return values
 end
 
 -- Gives `config` its generation among the agent's codecs, and returns the text that memory_system must have,
@@ -122,7 +116,10 @@ local function adopt(index, codec_key, config, switching)
   if text == config.text then
     return nil
   elseif not text then
-    return (first_document(index, config))
+    -- New, or lost; then the newest memory still says which generation is the agent's own.
+    local newest = newest_values(index)[1]
+    config.generation = newest and codec.generation(newest) or 0
+    return codec_document(config, {})
   end
   local own, agent = codec.of_agent(codec_key, text), layout.agent(index)
   if own.name ~= config.name and not switching then
@@ -237,17 +234,29 @@ function agents.count_gone(agent_key, number)
   agents.count_up(agent_key, ttl and ttl:find('%d') and 'trimmed' or 'lost', number)
 end
 
+-- Gives `config` the generation of the newest memory that it can have made; where there are only others, it
+-- is refused.
+local function take_generation(index, config)
+  local values = newest_values(index)
+  for _, value in ipairs(values) do
+    config.generation = codec.generation(value)
+    if codec.made(config, value) and #value == config.value_bytes then
+      return
+    end
+  end
+  if #values > 0 then
+    local refusal = 'the newest memories of agent %s are not of version %d of codec %s'
+    errors.refuse('OTHERCODEC', refusal:format(layout.agent(index), config.version, config.name))
+  end
+end
+
 -- The commands that write the documents that are missing, or cannot be read, for memories that `config`
 -- makes, and change nothing else; `policy` is for an agent's document that states none.
 function agents.restoration(index, agent_key, codec_key, config, groups_text, policy)
   local updates, found = {}, stated(agent_key)
   if not pcall(codec.of_agent, codec_key) then
-    local text, made = first_document(index, config)
-    if made and not (codec.made(config, made) and #made == config.value_bytes) then
-      local refusal = 'the newest memory of agent %s is not of version %d of codec %s'
-      errors.refuse('OTHERCODEC', refusal:format(layout.agent(index), config.version, config.name))
-    end
-    add(updates, codec_key, '$', text)
+    take_generation(index, config)
+    add(updates, codec_key, '$', codec_document(config, {}))
   end
   if not found then
     local text = document(layout.agent(index), config, groups_text, policy, layout.count(index))

@@ -61,6 +61,9 @@ def repair_agent(systems: MemorySystems, agent_id: str) -> Flow[Repaired]:
         done += yield from _mend(agent_id, found)
 
     yield from _survey(agent_id, mend)
+    if restored := (yield from _restore(systems, agent_id)):  # there is an index again, that was lost
+        done += Repaired(documents=restored)
+        yield from _survey(agent_id, mend)
     if (yield from _total_is_wrong(agent_id)):
         yield from _repair(agent_id, [], "anew")
         yield from _visit_index(agent_id, mend)

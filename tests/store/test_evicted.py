@@ -201,9 +201,7 @@ def test_documents_that_nothing_tells_are_named(open_store, toy):
     with pytest.raises(CodecNotFoundError, match="nothing says which codec it was; bind agent a to it"):
         open_store().get_recent_memories("a")
     toy_codec.publish(toy, "half", half=True)
-    with pytest.raises(
-        CodecNotFoundError, match="newest memory of agent a is not of version 1 of codec half"
-    ):
+    with pytest.raises(CodecNotFoundError, match="newest memories of agent a are not of version 1"):
         open_store(codec="half").get_recent_memories("a")
     assert len(open_store(codec="toy").get_recent_memories("a")) == 10
     assert open_store(codec="toy").verify_agent("a").ok
