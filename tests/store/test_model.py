@@ -1,4 +1,4 @@
-"""The whole store against a dictionary: whatever is done, in whatever order, it holds what the model holds."""
+"""The whole store against a dictionary: whatever is done in whatever order, it holds what the model does."""
 
 from __future__ import annotations
 
