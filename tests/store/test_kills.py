@@ -19,7 +19,7 @@ STATES = toy_codec.states(64)
 
 
 class Writer(threading.Thread):
-    """Stores singly and in batches for one agent until the server is gone; remembers what was acknowledged."""
+    """Stores for one agent, singly and in batches, until the server is gone; knows what was acknowledged."""
 
     def __init__(self, url: str, agent: str, seed: int) -> None:
         super().__init__()

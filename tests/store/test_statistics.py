@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modules_store import ByteBudget, InvalidInputError, KeepAll, Policy, keys
+from tests.lua.calls import configuration_of, switch_codec
 from tests.store import toy_codec
 from tests.store.test_round_trips import _commands_of as commands_of
 
@@ -48,8 +49,8 @@ def test_a_sample_is_multiplied_and_spread(open_store, toy):
 def test_codecs_of_other_names(store, toy):
     store.store_agent_memories("a", toy_codec.states(10))
     toy_codec.publish(toy, "half", half=True)
-    store.bind("a", "half")
-    toy.delete(keys.memory("a", 1))
+    switch_codec(toy, configuration_of("half", code_dtype="HALF"))
+    assert store.agent_stats("a").versions == {("toy", 1): 10}
     store.re_encode("a", "half")
     assert store.agent_stats("a").versions == {("half", 1): 10}
 
