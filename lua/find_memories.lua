@@ -7,7 +7,7 @@
      Returns {total, entries, gone}: how many documents match; of those on this page {agent, timestamp, state
      FLOAT[input_dim] or empty text, metadata as JSON text or false}; gone, those of the page that have no
      value, {agent, timestamp} each, which are for drop_lost.lua.
-     Errors MEMERR BADARG BADQUERY NOINDEX NOCODEC CORRUPT WRONGTYPE BADCODEC.
+     Errors MEMERR BADARG BADQUERY NOINDEX NOCODEC NOMODELS CORRUPT WRONGTYPE BADCODEC.
      Cost that of the search, O(limit), and one run of each decoder for each agent. ]]
 -- @include errors
 -- @include arguments

@@ -8,7 +8,7 @@
      Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, distances FLOAT[B], gone},
      nearest first, B is at most k; metadata are JSON texts or false. gone are the timestamps that were passed
      over, which are for drop_lost.lua.
-     Errors MEMERR BADARG BADSHAPE NOCODEC NOFUNCTION CORRUPT WRONGTYPE BADCODEC.
+     Errors MEMERR BADARG BADSHAPE NOCODEC NOMODELS NOFUNCTION CORRUPT WRONGTYPE BADCODEC.
      Cost O(newest), one run of each decoder, and log N. Only k states of each decoder leave the engine. ]]
 -- @include errors
 -- @include arguments

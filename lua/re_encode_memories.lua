@@ -9,7 +9,7 @@
      agent's own. ARGV[2] cursor that the step before returned; empty text to begin. ARGV[3] step, how many
      memories to look at.
      Returns {cursor or false after the last memory, moved, kept, evicted}.
-     Errors MEMERR BADARG NOCODEC OTHERCODEC CORRUPT WRONGTYPE BADCODEC BADSTATE BADRANGE.
+     Errors MEMERR BADARG NOCODEC NOMODELS OTHERCODEC CORRUPT WRONGTYPE BADCODEC BADSTATE BADRANGE.
      Cost O(step + log N), one run of each decoder and one of the encoder. ]]
 -- @include errors
 -- @include arguments

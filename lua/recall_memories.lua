@@ -2,11 +2,11 @@
 --[[ Recalls memories of one agent by their timestamps.
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] timestamps, a JSON array of integers.
-     ARGV[2] fields: both, states or metadata. ARGV[3] error, or skip to pass over those that there are not.
+     ARGV[2] fields, as in recall_recent.lua. ARGV[3] error, or skip to pass over those that there are not.
      Returns in the order asked {timestamps, states FLOAT[B, input_dim] row after row, metadata, gone};
      metadata are JSON texts or false. A field that is not wanted is empty. gone are the timestamps that the
      index has and whose value is gone; they are for drop_lost.lua, as is that of the error LOST.
-     Errors MEMERR BADARG NOTFOUND LOST NOCODEC CORRUPT WRONGTYPE BADCODEC.
+     Errors MEMERR BADARG NOTFOUND LOST NOCODEC NOMODELS CORRUPT WRONGTYPE BADCODEC.
      Cost O(B) and one run of each decoder. ]]
 -- @include errors
 -- @include arguments
@@ -20,7 +20,7 @@ return errors.guard(function()
   arguments.key_type(codec_key, 'ReJSON-RL')
   local ids = timestamps.parse(ARGV[1], 'timestamps')
   arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
-  local fields = recall.fields(ARGV[2])
+  local fields, encoded = recall.fields(ARGV[2])
   if ARGV[3] ~= 'error' and ARGV[3] ~= 'skip' then
     errors.refuse('BADARG', 'missing is ' .. tostring(ARGV[3]) .. ', not error or skip')
   end
@@ -34,7 +34,7 @@ return errors.guard(function()
     end
     errors.refuse('NOTFOUND', text)
   end
-  local reply = recall.reply(index, codec_key, found, values, fields)
+  local reply = recall.reply(index, codec_key, found, values, fields, encoded)
   reply[4] = gone
   return reply
 end)

@@ -4,14 +4,14 @@
      KEYS[1…] of each agent: index zset, memory_system.
      ARGV[1] count, from 1. ARGV[2] weight of a memory: uniform, recency (half for every half_life memories
      that its agent has after it) or priority (its power alpha). ARGV[3] seed, text: the same draws the same.
-     ARGV[4] fields: both, states or metadata. ARGV[5] half_life. ARGV[6] alpha, 0 to 2. ARGV[7] beta, 0 to 1.
+     ARGV[4] fields, as in recall_recent.lua. ARGV[5] half_life. ARGV[6] alpha, 0 to 2. ARGV[7] beta, 0 to 1.
      ARGV[8] what of memories that have no priority: refuse to draw, or leave them out.
      Returns {agents, timestamps, states FLOAT[B, input_dim] row after row, metadata, weights FLOAT[B],
      lacking}: agents are numbers, from 1, in KEYS; metadata are JSON texts or false. weights, empty but for
      priority, are (priority / least priority) ^ (-alpha * beta). lacking are the agents that have memories
      without priority where that is refused: nothing was drawn, enter_priorities.lua gives them one. A field
      that is not wanted is empty.
-     Errors MEMERR BADARG NOTFOUND NOCODEC CORRUPT WRONGTYPE BADCODEC.
+     Errors MEMERR BADARG NOTFOUND NOCODEC NOMODELS CORRUPT WRONGTYPE BADCODEC.
      Cost O(number of agents + B log N) and one run of each decoder; by priority for each agent another
      O(log N) for each power of two between its priorities. ]]
 -- @include errors
@@ -146,7 +146,8 @@ return errors.guard(function()
     sampling.add_source(sources, KEYS[i], KEYS[i + 1])
   end
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
-  local by, fields = ARGV[2], recall.fields(ARGV[4])
+  local by = ARGV[2]
+  local fields, encoded = recall.fields(ARGV[4])
   local alpha, beta = arguments.number(ARGV[6], 'alpha', 0, 2), arguments.number(ARGV[7], 'beta', 0, 1)
   if ARGV[8] ~= 'refuse' and ARGV[8] ~= 'leave' then
     errors.refuse('BADARG', 'without priority is ' .. tostring(ARGV[8]) .. ', not refuse or leave')
@@ -166,7 +167,7 @@ return errors.guard(function()
   if #drawn.ids == 0 then
     sampling.refuse_empty(sources, 'none that was drawn has a value among the memories')
   end
-  local reply = sampling.reply(drawn, fields)
+  local reply = sampling.reply(drawn, fields, encoded)
   reply[5] = by == 'priority' and weights_of(sources, drawn, -alpha * beta) or ''
   reply[6] = {}
   return reply

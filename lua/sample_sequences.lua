@@ -4,11 +4,11 @@
      are never drawn; fewer than `count` come where nearly all are so.
      KEYS[1…] of each agent: index zset, memory_system.
      ARGV[1] count, from 1. ARGV[2] length, from 1. ARGV[3] seed, text: the same draws the same. ARGV[4]
-     fields: both, states or metadata.
+     fields, as in recall_recent.lua.
      Returns {agents, timestamps, states FLOAT[B * length, input_dim] row after row, metadata}: agents are
      numbers, from 1, in KEYS, one a sequence, B at most count; timestamps and metadata, JSON texts or false,
      are those of sequence after sequence, oldest first. A field that is not wanted is empty.
-     Errors MEMERR BADARG NOTFOUND NOCODEC CORRUPT WRONGTYPE BADCODEC.
+     Errors MEMERR BADARG NOTFOUND NOCODEC NOMODELS CORRUPT WRONGTYPE BADCODEC.
      Cost O(number of agents + B (length + log N)) and one run of each decoder. ]]
 -- @include errors
 -- @include arguments
@@ -51,7 +51,8 @@ return errors.guard(function()
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
   local length = arguments.integer(ARGV[2], 'length', 1, arguments.largest_batch)
   arguments.integer(count * length, 'count * length', 1, arguments.largest_batch)
-  local fields, lots = recall.fields(ARGV[4]), lots_of(sources, length)
+  local fields, encoded = recall.fields(ARGV[4])
+  local lots = lots_of(sources, length)
   if #lots == 0 then
     sampling.refuse_empty(sources, string.format('there are no %d memories in a row', length))
   end
@@ -60,5 +61,5 @@ return errors.guard(function()
   if #drawn.ids == 0 then
     sampling.refuse_empty(sources, 'in each sequence drawn a value is gone among the memories')
   end
-  return sampling.reply(drawn, fields)
+  return sampling.reply(drawn, fields, encoded)
 end)

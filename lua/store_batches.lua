@@ -2,18 +2,18 @@
 --[[ Stores batches of many agents as store_memories.lua stores one, all of them or none. Agents that have the
      same codec are encoded in one run. In a cluster all agents are of one slot.
      KEYS[1…] three for each agent: index zset, agent metadata, agent memory_system.
-     ARGV[1] memory systems, a JSON array of [codec configuration, feature groups, policies]: the first two
-     are texts as in store_memories.lua, policies is an array of [policy, how many agents have it]. Agents
-     have them in the order of KEYS.
+     ARGV[1] memory systems, a JSON array of [codec configuration, feature groups, form, policies]: the first
+     three are texts as in store_memories.lua, policies is an array of [policy, how many agents have it].
+     Agents have them in the order of KEYS.
      ARGV[2] batches, a JSON array with an entry for each agent: its timestamps, an array of integers, or how
      many states it has, for the server to give them.
-     ARGV[3] states FLOAT, little endian, row after row, agent after agent.
+     ARGV[3] states FLOAT, little endian, or codes, as the form says: row after row, agent after agent.
      ARGV[4] token, as in store_memories.lua.
      ARGV[5…] metadata: none at all, or one for each state, a JSON object or empty text.
      Returns the first timestamp of each agent. A repetition of a store that was done returns what that
      returned and stores nothing.
-     Errors MEMERR BADARG BADSTATE BADRANGE BADSHAPE BADMETA BADORDER EXISTS NOCODEC OTHERCODEC WRONGTYPE
-     BADCODEC UNSURE.
+     Errors MEMERR BADARG BADSTATE BADRANGE BADSHAPE BADMETA BADORDER EXISTS NOCODEC NOMODELS OTHERCODEC
+     WRONGTYPE BADCODEC UNSURE.
      Cost O(A + B log N) for A agents and B states, and one run of each encoder. ]]
 -- @include errors
 -- @include arguments
@@ -23,13 +23,13 @@
 -- @include tokens
 -- @include store
 
--- Calls visit(configuration, feature groups, policy, agents) for each policy of each memory system.
+-- Calls visit(configuration, feature groups, form, policy, agents) for each policy of each memory system.
 local function each_system(systems, visit)
   for _, system in ipairs(systems) do
     local config = codec.configuration(system[1], 'codec configuration')
-    for _, entry in ipairs(system[3]) do
+    for _, entry in ipairs(system[4]) do
       local kept = policy.parse(entry[1])
-      visit(config, system[2], kept, arguments.integer(entry[2], 'the number of agents', 1, #KEYS))
+      visit(config, system[2], system[3], kept, arguments.integer(entry[2], 'the number of agents', 1, #KEYS))
     end
   end
 end
@@ -62,13 +62,15 @@ end
 -- The plans of all agents, in the order of KEYS.
 local function make_plans(all, systems)
   local plans = {}
-  each_system(systems, function(config, groups_text, kept, agents_of_both)
+  each_system(systems, function(config, groups_text, form, kept, agents_of_both)
     for _ = 1, agents_of_both do
       local own = all[#plans + 1]
       if not own or #own ~= 3 then
         errors.refuse('BADARG', string.format('%d keys are not three for each agent', #KEYS))
       end
-      plans[#plans + 1] = store.plan(own[1], own[2], own[3], codec.of_one(config), groups_text, kept)
+      local plan = store.plan(own[1], own[2], own[3], codec.of_one(config), groups_text, kept)
+      plan.form = form
+      plans[#plans + 1] = plan
     end
   end)
   if #plans == 0 or #plans ~= #all then
@@ -90,19 +92,19 @@ local function read_batches(text, agents)
   return counts, given
 end
 
--- Encodes the states of plans first … last, which are of one codec and begin at `offset`; returns where those
--- of the next begin.
+-- Encodes, where that is not done, the states of plans first … last, which are of one codec and begin at
+-- `offset`; returns where those of the next begin.
 local function encode(plans, counts, first, last, offset)
-  local config, rows = plans[first].config, 0
+  local config, form, rows = plans[first].config, plans[first].form, 0
   for i = first, last do
     rows = rows + counts[i]
   end
-  local after = offset + rows * codec.state_bytes(config)
+  local after = offset + rows * codec.row_bytes(config, form)
   local blob = ARGV[3]:sub(offset + 1, after)
-  if codec.rows(config, blob) ~= rows then
+  if codec.rows(config, form, blob) ~= rows then
     errors.refuse('BADARG', 'there are fewer states than the batches say')
   end
-  local codes, row = codec.encode(plans[first].index, config, blob, rows), 0
+  local codes, row = codec.codes(plans[first].index, config, form, blob, rows), 0
   for i = first, last do
     plans[i].values = codec.values(plans[i].config, codes, row + 1, row + counts[i])
     row = row + counts[i]

@@ -5,7 +5,7 @@
      KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
      ARGV[1] codec configuration, as for store_memories.lua. ARGV[2] feature groups, as there.
      Returns the codec's generation, by which values say that they are of it.
-     Errors MEMERR BADARG NOCODEC OTHERCODEC WRONGTYPE BADCODEC CORRUPT BADSTATE BADRANGE.
+     Errors MEMERR BADARG NOCODEC NOMODELS OTHERCODEC WRONGTYPE BADCODEC CORRUPT BADSTATE BADRANGE.
      Cost O(1) and one run of encoder and decoder. ]]
 -- @include errors
 -- @include arguments

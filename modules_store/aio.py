@@ -17,6 +17,7 @@ from modules_store.commands import Command
 from modules_store.connections import AsyncConnections
 from modules_store.copies import Folder
 from modules_store.flows.restoring import restoring
+from modules_store.flows.sending import Sender
 from modules_store.operations.buffering import AsyncBuffering
 from modules_store.operations.counting import AsyncCounting
 from modules_store.operations.deleting import AsyncDeleting
@@ -65,6 +66,7 @@ class AsyncRedisAgentMemory(
         policy: Policy | None = None,
         unbound: str = "float16",
         codec_files: Folder | Iterable[Folder] | None = None,
+        mode: str = "auto",
         retries: int = 3,
         timeout_s: float | None = None,
         **connection_options: Any,
@@ -75,6 +77,7 @@ class AsyncRedisAgentMemory(
         InvalidInputError.
         """
         self._patience = Patience(retries, timeout_s)
+        self._sender = Sender()
         self._connections = AsyncConnections(redis_url, connection_options, timeout_s)
         self._systems = memory_systems(
             codec,
@@ -83,6 +86,7 @@ class AsyncRedisAgentMemory(
             policy,
             unbound=unbound,
             codec_files=codec_files,
+            mode=mode,
         )
 
     async def close(self) -> None:
@@ -107,16 +111,16 @@ class AsyncRedisAgentMemory(
     async def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
         attempts = Attempts(self._patience)
-        flow = restoring(self._systems, flow)
+        commands = self._sender.commands(restoring(self._systems, flow))
         try:
-            command = next(flow)
+            command = next(commands)
             while True:
                 try:
                     reply = await self._answer(command, attempts)
                 except (redis.RedisError, errors.DeadlineExceededError) as error:
-                    command = flow.throw(error)
+                    command = commands.throw(error)
                 else:
-                    command = flow.send(reply)
+                    command = commands.send(reply)
         except StopIteration as end:
             result: flows.T = end.value
             return result

@@ -14,7 +14,9 @@ from modules_store.attempts import Attempts, Patience
 from modules_store.commands import Command
 from modules_store.connections import Connections
 from modules_store.copies import Folder
+from modules_store.flows.modes import Modes
 from modules_store.flows.restoring import restoring
+from modules_store.flows.sending import Sender
 from modules_store.flows.systems import MemorySystems
 from modules_store.operations.buffering import Buffering
 from modules_store.operations.counting import Counting
@@ -49,8 +51,9 @@ class RedisAgentMemory(
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
     States go to the server and come back as they are; the codec runs there, inside the same script that
-    stores or recalls, so each call is one round trip. Instances may be shared between threads, and several
-    clients may store to one agent at once. A context manager: leaving it closes the connections.
+    stores or recalls, so each call is one round trip (two where `mode` says so). Instances may be shared
+    between threads, and several clients may store to one agent at once. A context manager: leaving it closes
+    the connections.
 
     >>> with RedisAgentMemory("redis://127.0.0.1:6379") as memory:
     ...     memory.store_agent_memory("drone-7", state, {"step": 1})
@@ -71,6 +74,7 @@ class RedisAgentMemory(
         policy: Policy | None = None,
         unbound: str = "float16",
         codec_files: Folder | Iterable[Folder] | None = None,
+        mode: str = "auto",
         retries: int = 3,
         timeout_s: float | None = None,
         **connection_options: Any,
@@ -93,12 +97,16 @@ class RedisAgentMemory(
         `unbound="error"` refuses stores of an agent that nobody bound, instead of taking "float16".
         `codec_files` names a folder, or several, that `model_export` wrote: where Redis has evicted models of
         a codec, they are published again from the files that have their SHA-256.
+        `mode` says where the codec's models run: "inline" inside the scripts, one round trip an operation;
+        "queued" on the server's worker queue, two round trips; "auto" queued where encoding a state takes a
+        millisecond or longer, or the server runs no models inside scripts.
         `retries` is how often a command is sent again, after a pause that grows, whose answer was lost or
         which the server was too busy to begin; a store that was done is not done again. `timeout_s` is how
         many seconds an operation may take, repetitions and pauses included; None for ever.
         Raises InvalidInputError.
         """
         self._patience = Patience(retries, timeout_s)
+        self._sender = Sender()
         self._connections = Connections(redis_url, connection_options, timeout_s)
         self._systems = memory_systems(
             codec,
@@ -107,6 +115,7 @@ class RedisAgentMemory(
             policy,
             unbound=unbound,
             codec_files=codec_files,
+            mode=mode,
         )
 
     def close(self) -> None:
@@ -131,16 +140,16 @@ class RedisAgentMemory(
     def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
         attempts = Attempts(self._patience)
-        flow = restoring(self._systems, flow)
+        commands = self._sender.commands(restoring(self._systems, flow))
         try:
-            command = next(flow)
+            command = next(commands)
             while True:
                 try:
                     reply = self._answer(command, attempts)
                 except (redis.RedisError, errors.DeadlineExceededError) as error:
-                    command = flow.throw(error)
+                    command = commands.throw(error)
                 else:
-                    command = flow.send(reply)
+                    command = commands.send(reply)
         except StopIteration as end:
             result: flows.T = end.value
             return result
@@ -166,6 +175,7 @@ def memory_systems(
     *,
     unbound: str,
     codec_files: Folder | Iterable[Folder] | None,
+    mode: str,
 ) -> MemorySystems:
     """Return what a client's arguments say about codecs and policies; raise InvalidInputError."""
     if codec is not None:
@@ -182,4 +192,5 @@ def memory_systems(
     if policy is not None and not isinstance(policy, Policy):
         raise errors.InvalidInputError(f"policy is of type {type(policy).__name__}, not a Policy")
     checks.choice(unbound, "unbound", ("float16", "error"))
-    return MemorySystems(codec, codec_version, policy, unbound, copies.load_all(codec_files))
+    made = copies.load_all(codec_files)
+    return MemorySystems(codec, codec_version, policy, unbound, Modes(mode), copies=made)

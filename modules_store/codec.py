@@ -36,6 +36,8 @@ class Codec:
     """JSON for the scripts and the agent's document: what encodes and decodes, and the form of the codes."""
     feature_groups: str
     """JSON for the scripts: [{name, features, codes}, …] in the order of the features."""
+    encoder: str
+    code_dtype: str
 
 
 def parse_codec_document(name: str, version: int | None, document: Mapping[str, Any] | None) -> Codec:
@@ -61,7 +63,15 @@ def parse_codec_document(name: str, version: int | None, document: Mapping[str, 
             {"name": group, "features": bounds["end"] - bounds["start"], "codes": bounds["codes"]}
             for group, bounds in entry.get("feature_groups", {}).items()
         ]
-        return Codec(name, entry["version"], document["input_dim"], _compact(configuration), _compact(groups))
+        return Codec(
+            name,
+            entry["version"],
+            document["input_dim"],
+            _compact(configuration),
+            _compact(groups),
+            entry["encoder"],
+            entry["code_dtype"],
+        )
     except (KeyError, TypeError, AttributeError) as problem:
         raise errors.CodecNotFoundError(
             f"{keys.codec(name)} does not describe a codec: {problem!r}"
@@ -91,7 +101,7 @@ def to_any_row(state: Any, argument: str) -> npt.NDArray[np.float32]:
     array = _as_array(state, argument)
     if array.ndim != 1 or not array.size:
         raise errors.StateShapeError(f"{argument} has shape {list(array.shape)}, not [D]")
-    return to_row(array, Codec("", 0, len(array), "", ""), argument)
+    return to_row(array, Codec("", 0, len(array), "", "", "", ""), argument)
 
 
 def to_rows(states: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]:

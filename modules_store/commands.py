@@ -1,4 +1,4 @@
-"""What flows yield: one Redis command at a time, often a run of a script. No I/O."""
+"""What flows yield: one Redis command at a time, or a run of a script. No I/O."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ class Command:
     repeatable: bool
     repeated: Callable[[], tuple[Argument, ...]] | None = None
     """Makes the arguments of a repetition, where they are others."""
+
+    def model(self) -> Argument | None:
+        """Return the key of the model that the command runs, None where it runs none."""
+        words = iter(self.arguments)
+        return next(words) if "AI.MODELEXECUTE" in words else None
 
 
 class Token:
@@ -50,26 +55,29 @@ class ScriptCall:
     arguments: Sequence[Argument | Token]
     repeatable: bool = False
 
-    def run(self, *, again: bool = False) -> Command:
+    def run(self, *, again: bool = False, before_7: bool = False) -> Command:
         """Return the command that runs a script the server knows; a NOSCRIPT error says that it does not.
 
-        `again` says that the command may have been sent before.
+        `again` says that the command may have been sent before, `before_7` that the server is older than
+        Redis 7.
         """
         if any(isinstance(argument, Token) for argument in self.arguments):
-            return Command(self._texts(again), True, lambda: self._texts(True))
-        return Command(self._texts(again), self.repeatable or self.script.read_only)
+            return Command(self._texts(again, before_7), True, lambda: self._texts(True, before_7))
+        return Command(self._texts(again, before_7), self.repeatable or self.script.read_only)
 
-    def _texts(self, again: bool) -> tuple[Argument, ...]:
-        name = "EVALSHA_RO" if self.script.read_only else "EVALSHA"
+    def _texts(self, again: bool, before_7: bool) -> tuple[Argument, ...]:
+        name = "EVALSHA_RO" if self.script.read_only and not before_7 else "EVALSHA"
+        script = self.script.before_7() if before_7 else self.script
         arguments = [
             argument.text(again=again) if isinstance(argument, Token) else argument
             for argument in self.arguments
         ]
-        return (name, self.script.sha1, len(self.keys), *self.keys, *arguments)
+        return (name, script.sha1, len(self.keys), *self.keys, *arguments)
 
-    def load(self) -> Command:
+    def load(self, *, before_7: bool = False) -> Command:
         """Return the command that makes the script known."""
-        return command("SCRIPT LOAD", self.script.text)
+        script = self.script.before_7() if before_7 else self.script
+        return command("SCRIPT LOAD", script.text)
 
 
 def script(

@@ -21,7 +21,7 @@ MemoryStoreError
 └── ServerError                        the server answered with an error of its own
     ├── OutOfMemoryError               maxmemory is reached
     ├── MissingModuleError             the engine or RedisJSON is not loaded
-    ├── UnsupportedServerError         the server is too old
+    ├── UnsupportedServerError         the server is too old, or its engine cannot do this
     └── ServerStartError               an embedded server did not come up
 """
 
@@ -120,7 +120,7 @@ class MissingModuleError(ServerError):
 
 
 class UnsupportedServerError(ServerError):
-    """The server is older than this package supports."""
+    """The server is older than this package supports, or its engine runs no models inside scripts."""
 
 
 class ServerStartError(ServerError):
@@ -139,6 +139,7 @@ _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "LOST": MemoryNotFoundError,
     "EXISTS": TimestampExistsError,
     "NOCODEC": CodecNotFoundError,
+    "NOMODELS": UnsupportedServerError,
     "OTHERCODEC": CodecMismatchError,
     "CORRUPT": CorruptMemoryError,
     "UNSURE": ConnectionLostError,

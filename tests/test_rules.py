@@ -84,11 +84,22 @@ def tracked_files():
 @pytest.mark.parametrize("path", python_files("modules_store"), ids=within)
 def test_modules_store_is_light_and_does_io_in_few_places(path):
     names = imports_of(path)
-    assert not roots(names) & {"torch", "model_export", "redisai", "onnx", "onnxruntime"}
+    assert not roots(names) & {"model_export", "redisai", "onnx", "onnxruntime"}
     if within(path) not in MAY_IMPORT_REDIS:
         assert "redis" not in roots(names)
     if within(path) not in MAY_DO_IO:
         assert not names & IO_MODULES
+
+
+@pytest.mark.parametrize("path", python_files("modules_store"), ids=within)
+def test_in_modules_store_only_the_replay_package_needs_torch(path):
+    """The package that feeds training is for those who have torch; one file of it is for users of TorchRL."""
+    names = imports_of(path)
+    if not within(path).startswith("replay/"):
+        assert "torch" not in roots(names)
+        assert not any(name.startswith("modules_store.replay") for name in names)
+    if within(path) != "replay/torchrl.py":
+        assert not roots(names) & {"torchrl", "tensordict"}
 
 
 @pytest.mark.parametrize("path", python_files("model_export"), ids=lambda path: path.name)

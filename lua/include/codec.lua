@@ -102,18 +102,25 @@ function codec.made(config, value)
   return value:sub(1, HEADER_BYTES) == header(config)
 end
 
+-- Refuses with what the engine said, where it refused a command that names this model.
+function codec.refuse(model, said)
+  if said:find('model key is empty', 1, true) or said:find('cannot find run info', 1, true) then
+    errors.refuse('NOCODEC', 'there is no model at ' .. model .. ' on this server')
+  elseif said:find('within a transaction or a LUA script', 1, true) then
+    errors.refuse('NOMODELS', 'this server runs no models inside scripts')
+  end
+  error(said, 0)
+end
+
 -- Runs one model over `rows` rows; returns the bytes of its output, or nil and the engine's error.
 -- `routing` is a key of the agent: a cluster checks slots by it, the engine finds the model on this shard.
-local function run(routing, model, dtype, rows, columns, blob)
+function codec.run(routing, model, dtype, rows, columns, blob)
   local reply = redis.pcall('AI.DAGEXECUTE_RO', 'ROUTING', routing,
     '|>', 'AI.TENSORSET', 'input', dtype, rows, columns, 'BLOB', blob,
     '|>', 'AI.MODELEXECUTE', model, 'INPUTS', 1, 'input', 'OUTPUTS', 1, 'output',
     '|>', 'AI.TENSORGET', 'output', 'BLOB')
   if reply.err then
-    if reply.err:find('model key is empty', 1, true) then
-      errors.refuse('NOCODEC', 'there is no model at ' .. model .. ' on this server')
-    end
-    error(reply.err, 0)
+    codec.refuse(model, reply.err)
   end
   for _, answer in ipairs(reply) do
     if type(answer) == 'table' and answer.err then
@@ -123,24 +130,32 @@ local function run(routing, model, dtype, rows, columns, blob)
   return reply[3], reply.ok -- TIMEDOUT comes alone
 end
 
--- The bytes of one state as clients send it.
-function codec.state_bytes(config)
-  return FLOAT_BYTES * config.input_dim
+-- The bytes that clients send for each state: its own, or where `form` is a dtype, those of its codes.
+function codec.row_bytes(config, form)
+  if form == 'states' then
+    return FLOAT_BYTES * config.input_dim
+  elseif form ~= config.code_dtype then
+    local text = '%s made codes of dtype %s, not %s'
+    errors.refuse('BADCODEC', text:format(config.encoder, tostring(form), config.code_dtype))
+  end
+  return config.codes * config.code_bytes
 end
 
--- How many states `blob` holds, FLOAT[B, input_dim] row after row.
-function codec.rows(config, blob)
-  local row_bytes = codec.state_bytes(config)
-  if #blob % row_bytes ~= 0 then
+-- How many states `blob` holds, row after row: FLOAT[B, input_dim], or their codes.
+function codec.rows(config, form, blob)
+  local row_bytes = codec.row_bytes(config, form)
+  if #blob % row_bytes ~= 0 and form == 'states' then
     local text = 'states are %d bytes, not rows of %d floats'
     errors.refuse('BADARG', text:format(#blob, config.input_dim))
+  elseif #blob % row_bytes ~= 0 then
+    errors.refuse('BADCODEC', string.format('codes are %d bytes, not rows of %d', #blob, row_bytes))
   end
   return arguments.integer(#blob / row_bytes, 'the number of states', 1, arguments.largest_batch)
 end
 
 -- Encodes the `rows` states in `blob` and returns their codes, row after row.
 function codec.encode(routing, config, blob, rows)
-  local codes, problem = run(routing, config.encoder, 'FLOAT', rows, config.input_dim, blob)
+  local codes, problem = codec.run(routing, config.encoder, 'FLOAT', rows, config.input_dim, blob)
   local width = config.codes * config.code_bytes
   if problem then
     local said = problem:match('builtins%.ValueError: (.*%S)') or problem -- without TorchScript's traceback
@@ -152,6 +167,11 @@ function codec.encode(routing, config, blob, rows)
     errors.refuse('BADCODEC', text:format(config.encoder, #codes, rows, width))
   end
   return codes
+end
+
+-- The codes of the `rows` states in `blob`, which is them already where `form` is their dtype.
+function codec.codes(routing, config, form, blob, rows)
+  return form == 'states' and codec.encode(routing, config, blob, rows) or blob
 end
 
 -- The values of rows first … last of such codes; they are of the generation of `config`.
@@ -213,6 +233,18 @@ function codec.by_decoder(config, ids, values, names)
   return groups
 end
 
+-- What a caller needs to decode values itself: {input_dim, groups…}, a group for each codec and version:
+-- {decoder, dtype and columns of the codes, positions in values or false for all, codes row after row}.
+function codec.encoded(config, ids, values, names)
+  local reply = { config.input_dim }
+  for _, group in ipairs(codec.by_decoder(config, ids, values, names)) do
+    local columns = (group.size - HEADER_BYTES) / group.format.bytes
+    local places = #group.rows < #values and group.rows
+    reply[#reply + 1] = { group.decoder, group.format.dtype, columns, places, table.concat(group.codes) }
+  end
+  return reply
+end
+
 -- Decodes values of any of an agent's codecs; returns FLOAT[B, input_dim], row after row, in their order.
 -- `names` are those of the codecs that made them; nil, or '' for one of them, leaves it to the headers.
 function codec.decode(routing, config, ids, values, names)
@@ -222,7 +254,7 @@ function codec.decode(routing, config, ids, values, names)
     local decoder = group.decoder
     local columns = (group.size - HEADER_BYTES) / group.format.bytes
     local codes = table.concat(group.codes)
-    local blob, problem = run(routing, decoder, group.format.dtype, #group.rows, columns, codes)
+    local blob, problem = codec.run(routing, decoder, group.format.dtype, #group.rows, columns, codes)
     if problem then
       errors.refuse('CORRUPT', decoder .. ' cannot read the memories: ' .. problem)
     elseif #blob ~= #group.rows * width then

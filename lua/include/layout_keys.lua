@@ -154,6 +154,22 @@ function layout.must_be_new(index, ids)
   end)
 end
 
+-- Sets documents, given as key, path and text each, and adds their keys to `written`; returns the error that
+-- ended it, or nil. RedisJSON before 2.6 has no command for several.
+local function set_documents(arguments, written)
+  local reply = redis.pcall('JSON.MSET', unpack(arguments)) -- all of them or none
+  local one_by_one = reply.err and reply.err:find('nknown Redis command', 1, true)
+  for i = 1, #arguments, 3 do
+    if one_by_one then
+      reply = redis.pcall('JSON.SET', unpack(arguments, i, i + 2))
+    end
+    if reply.err then
+      return reply.err
+    end
+    written[#written + 1] = arguments[i]
+  end
+end
+
 -- Writes metadata documents for new ids; `metadata` has a JSON text or '' for each of them, or is empty.
 -- RedisJSON may refuse a text (nested too deeply, say): so this is the first write, and it undoes itself.
 function layout.describe(index, ids, metadata)
@@ -172,15 +188,12 @@ function layout.describe(index, ids, metadata)
     if #arguments == 0 then
       return
     end
-    local reply = redis.pcall('JSON.MSET', unpack(arguments)) -- all of them or none
-    if reply.err then
+    local problem = set_documents(arguments, written)
+    if problem then
       for _, key in ipairs(written) do
         redis.call('UNLINK', key)
       end
-      errors.refuse('BADMETA', 'RedisJSON refuses the metadata: ' .. reply.err)
-    end
-    for i = 1, #arguments, 3 do
-      written[#written + 1] = arguments[i]
+      errors.refuse('BADMETA', 'RedisJSON refuses the metadata: ' .. problem)
     end
   end)
 end

@@ -22,10 +22,8 @@ local function of_group(routing, config, group, query, k)
     '|>', 'AI.TENSORGET', 'near', 'BLOB')
   if reply.err and reply.err:find('script key is empty', 1, true) then
     errors.refuse('NOFUNCTION', 'there is no script at ' .. SCRIPT .. ' on this server')
-  elseif reply.err and reply.err:find('model key is empty', 1, true) then
-    errors.refuse('NOCODEC', 'there is no model at ' .. group.decoder .. ' on this server')
   elseif reply.err then
-    error(reply.err, 0)
+    codec.refuse(group.decoder, reply.err)
   end
   for i, answer in ipairs(reply) do
     if type(answer) == 'table' and answer.err then

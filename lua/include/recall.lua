@@ -4,20 +4,24 @@
 -- @include layout_keys
 local recall = {}
 
--- Which fields a caller wants: both, states or metadata.
+-- Which fields a caller wants: both, states or metadata; and whether states are to stay encoded.
 function recall.fields(text)
-  if text ~= 'both' and text ~= 'states' and text ~= 'metadata' then
+  local fields, how = tostring(text):match('^(%a+)( ?.*)$')
+  local known = fields == 'both' or fields == 'states' or fields == 'metadata'
+  if not known or (how ~= '' and how ~= ' encoded') then
     errors.refuse('BADARG', 'fields is ' .. tostring(text) .. ', not both, states or metadata')
   end
-  return text
+  return fields, how == ' encoded'
 end
 
 -- {ids, states FLOAT[B, input_dim] row after row, metadata as JSON texts or false} of `ids`; of the fields
--- that are not wanted nothing is read or decoded, and they are empty.
-function recall.reply(index, codec_key, ids, values, fields)
+-- that are not wanted nothing is read or decoded, and they are empty. States that are to stay encoded are
+-- as codec.encoded gives them.
+function recall.reply(index, codec_key, ids, values, fields, encoded)
   local states, metadata = '', {}
   if #ids > 0 and fields ~= 'metadata' then
-    states = codec.decode(index, codec.of_agent(codec_key), ids, values)
+    local config = codec.of_agent(codec_key)
+    states = encoded and codec.encoded(config, ids, values) or codec.decode(index, config, ids, values)
   end
   if #ids > 0 and fields ~= 'states' then
     metadata = layout.metadata(index, ids)

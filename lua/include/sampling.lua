@@ -177,6 +177,24 @@ local function states_of(drawn)
   return table.concat(states)
 end
 
+-- The same where the caller decodes: as codec.encoded gives it, positions being rows.
+local function encoded_of(drawn)
+  local config_of, reply = codecs_of(drawn), {}
+  for _, group in ipairs(sort_by(function(source) return config_of[source] end, drawn)) do
+    local encoded = codec.encoded(config_of[group.source], group.ids, group.values)
+    reply[1] = encoded[1]
+    for i = 2, #encoded do
+      local rows = {}
+      for j, place in ipairs(encoded[i][4] or {}) do
+        rows[j] = group.rows[place]
+      end
+      encoded[i][4] = encoded[i][4] and rows or group.rows
+      reply[#reply + 1] = encoded[i]
+    end
+  end
+  return reply
+end
+
 local function metadata_of(drawn)
   local texts = {}
   for _, group in ipairs(sort_by(function(source) return source end, drawn)) do
@@ -188,13 +206,16 @@ local function metadata_of(drawn)
 end
 
 -- {numbers of the sources, one a draw, ids, states FLOAT row after row, metadata as JSON texts or false}.
--- Fields that are not wanted are empty.
-function sampling.reply(drawn, fields)
+-- Fields that are not wanted are empty, states that are to stay encoded as codec.encoded gives them.
+function sampling.reply(drawn, fields, encoded)
   local numbers = {}
   for i, source in ipairs(drawn.sources) do
     numbers[i] = source.number
   end
-  local states = fields ~= 'metadata' and states_of(drawn) or ''
+  local states = ''
+  if fields ~= 'metadata' then
+    states = encoded and encoded_of(drawn) or states_of(drawn)
+  end
   return { numbers, drawn.ids, states, fields ~= 'states' and metadata_of(drawn) or {} }
 end
 

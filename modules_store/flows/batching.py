@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from modules_store import keys
 from modules_store.codec import Codec
 from modules_store.commands import ScriptCall, Token, script
-from modules_store.flows import ClusterCrossSlotError, Flow, ResponseError, key_slot, run
+from modules_store.flows import ClusterCrossSlotError, Flow, ResponseError, key_slot, queued, run
 from modules_store.flows.systems import MemorySystems
 from modules_store.policy import Policy
 
@@ -38,14 +38,14 @@ def store_batches(systems: MemorySystems, batches: Sequence[Batch], firsts: dict
     """
     if systems.may_mix_slots:
         try:
-            yield from _store_together(batches, firsts)
+            yield from _store_together(systems, batches, firsts)
             return
         except ResponseError as error:
             if not isinstance(error, ClusterCrossSlotError) and "CROSSSLOT" not in str(error):
                 raise
         systems.may_mix_slots = False
     for of_slot in _by_slot(batches):
-        yield from _store_together(of_slot, firsts)
+        yield from _store_together(systems, of_slot, firsts)
 
 
 def _by_slot(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
@@ -55,24 +55,34 @@ def _by_slot(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
     yield from slots.values()
 
 
-def _store_together(batches: Sequence[Batch], firsts: dict[str, int]) -> Flow[None]:
+def _store_together(systems: MemorySystems, batches: Sequence[Batch], firsts: dict[str, int]) -> Flow[None]:
     """Store batches with one call, those of one codec, and of one policy, next to each other."""
     by_system: dict[Codec, dict[Policy, list[Batch]]] = {}
     for batch in batches:
         by_system.setdefault(batch.codec, {}).setdefault(batch.policy, []).append(batch)
     ordered = [batch for policies in by_system.values() for some in policies.values() for batch in some]
-    reply = yield from run(_call(by_system, ordered))
+    forms = []
+    for codec, policies in by_system.items():
+        rows = [row for some in policies.values() for batch in some for row in batch.rows]
+        routing = keys.index(ordered[0].agent_id)
+        forms.append((yield from queued.prepare(systems, routing, codec, b"".join(rows), len(rows))))
+    reply = yield from run(_call(by_system, ordered, forms))
     firsts.update(zip((batch.agent_id for batch in ordered), map(int, reply), strict=True))
 
 
-def _call(by_system: dict[Codec, dict[Policy, list[Batch]]], ordered: Sequence[Batch]) -> ScriptCall:
+def _call(
+    by_system: dict[Codec, dict[Policy, list[Batch]]],
+    ordered: Sequence[Batch],
+    forms: Sequence[tuple[bytes, str]],
+) -> ScriptCall:
     memory_systems = [
         [
             codec.configuration,
             codec.feature_groups,
+            form,
             [[policy.to_json(), len(some)] for policy, some in policies.items()],
         ]
-        for codec, policies in by_system.items()
+        for (codec, policies), (_, form) in zip(by_system.items(), forms, strict=True)
     ]
     given = [len(batch.rows) if batch.timestamps is None else list(batch.timestamps) for batch in ordered]
     metadata = [text for batch in ordered for text in batch.metadata]
@@ -81,7 +91,7 @@ def _call(by_system: dict[Codec, dict[Policy, list[Batch]]], ordered: Sequence[B
         [key for batch in ordered for key in keys.documents_of(batch.agent_id)],
         json.dumps(memory_systems, ensure_ascii=False),
         json.dumps(given),
-        b"".join(row for batch in ordered for row in batch.rows),
+        b"".join(states for states, _ in forms),
         Token(),
         *(metadata if any(metadata) else ()),
     )

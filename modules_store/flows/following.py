@@ -15,7 +15,8 @@ from typing import Any
 
 from modules_store import checks, codec, errors, keys
 from modules_store.commands import Argument, command, script
-from modules_store.flows import Flow, ResponseError, run
+from modules_store.flows import Flow, ResponseError, queued
+from modules_store.flows.systems import MemorySystems
 from modules_store.memories import Memory
 
 _SERVER_TICK_MS = 100
@@ -58,8 +59,15 @@ class Reading:
 class Follower:
     """Where one who follows some agents, alone, is in their streams."""
 
-    def __init__(self, agents: str | Sequence[str], reading: Reading, socket_timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        systems: MemorySystems,
+        agents: str | Sequence[str],
+        reading: Reading,
+        socket_timeout_s: float | None,
+    ) -> None:
         """Follow `agents`, an id or several, over connections that give up after `socket_timeout_s`."""
+        self._systems = systems
         self._agent_of = {keys.stream(agent).encode(): agent for agent in _agent_ids(agents)}
         self._reading = reading
         self._block_ms = reading.block_ms
@@ -129,13 +137,22 @@ class Follower:
         timestamps = [timestamp for timestamp, _ in there]
         names = [fields.get(b"codec", b"").decode() for _, fields in there]
         values = [fields.get(b"value", b"") for _, fields in there]
+        codec_key = keys.agent_memory_system(agent_id)
         called = [json.dumps(timestamps), json.dumps(names, ensure_ascii=False)]
-        blob = yield from run(script("decode_values", [keys.agent_memory_system(agent_id)], *called, *values))
+        states, encoded = yield from queued.run_script(
+            self._systems,
+            [agent_id],
+            lambda leaves_it: script(
+                "decode_values", [codec_key], *called, "encoded" if leaves_it else "states", *values
+            ),
+        )
+        if encoded:
+            states = yield from queued.decode(codec_key, states, len(there))
         texts = [fields.get(b"metadata") for _, fields in there]
         return [
             Memory(agent_id, timestamp, state, None if text is None else json.loads(text))
             for timestamp, state, text in zip(
-                timestamps, codec.from_rows(blob, len(there)), texts, strict=True
+                timestamps, codec.from_rows(states, len(there)), texts, strict=True
             )
         ]
 
@@ -145,6 +162,7 @@ class GroupFollower(Follower):
 
     def __init__(
         self,
+        systems: MemorySystems,
         agents: str | Sequence[str],
         reading: Reading,
         socket_timeout_s: float | None,
@@ -154,7 +172,7 @@ class GroupFollower(Follower):
         claim_after_ms: int,
     ) -> None:
         """Follow as `consumer` of `group`; take over what nobody acknowledges for `claim_after_ms`."""
-        super().__init__(agents, reading, socket_timeout_s)
+        super().__init__(systems, agents, reading, socket_timeout_s)
         self._group = _name(group, "group")
         self._consumer = _name(consumer, "consumer")
         self._claim_after_ms = checks.integer(claim_after_ms, "claim_after_ms", 1, checks.MAX_TIMESTAMP)
@@ -230,6 +248,7 @@ class GroupFollower(Follower):
 
 
 def follower(
+    systems: MemorySystems,
     agents: str | Sequence[str],
     reading: Reading,
     *,
@@ -240,11 +259,17 @@ def follower(
 ) -> Follower:
     """Return who follows, alone or as a consumer of a group."""
     if group is None and consumer is None:
-        return Follower(agents, reading, socket_timeout_s)
+        return Follower(systems, agents, reading, socket_timeout_s)
     if group is None or consumer is None:
         raise errors.InvalidInputError("group and consumer are given together or not at all")
     return GroupFollower(
-        agents, reading, socket_timeout_s, group=group, consumer=consumer, claim_after_ms=claim_after_ms
+        systems,
+        agents,
+        reading,
+        socket_timeout_s,
+        group=group,
+        consumer=consumer,
+        claim_after_ms=claim_after_ms,
     )
 
 

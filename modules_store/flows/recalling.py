@@ -1,4 +1,4 @@
-"""Recalls memories: values and metadata are read and decoded inside one script."""
+"""Recalls memories: values and metadata are read, and where models run inline decoded, inside one script."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from typing import Any
 import numpy as np
 
 from modules_store import checks, codec, keys
-from modules_store.commands import Argument, ScriptCall, script
-from modules_store.flows import Flow, ResponseError, run
+from modules_store.commands import Argument, script
+from modules_store.flows import Flow, ResponseError, queued, run
 from modules_store.flows.repairing import drop_lost
+from modules_store.flows.systems import MemorySystems
 from modules_store.memories import Memory
 
 FIELDS = ("both", "states", "metadata")
 
 
-def recall_memory(agent_id: str, timestamp: int) -> Flow[Memory]:
+def recall_memory(systems: MemorySystems, agent_id: str, timestamp: int) -> Flow[Memory]:
     """Recall the memory that an agent has at `timestamp`; MemoryNotFoundError where there is none."""
     ids = [checks.timestamp(timestamp, "timestamp")]
-    return (yield from _recall_at(agent_id, ids, "error", "both"))[0]
+    recalled = yield from _recall_at(systems, agent_id, ids, "error", "both")
+    return recalled[0]
 
 
 def recall_memories(
-    agent_id: str, timestamps: Iterable[int], missing: str, fields: str
+    systems: MemorySystems, agent_id: str, timestamps: Iterable[int], missing: str, fields: str
 ) -> Flow[list[Memory]]:
     """Recall the memories at `timestamps`, in that order."""
     ids = [checks.timestamp(value, f"timestamps[{i}]") for i, value in enumerate(timestamps)]
@@ -34,20 +36,26 @@ def recall_memories(
     if not ids:
         return []
     checks.integer(len(ids), "the number of timestamps", 1, checks.MAX_BATCH)
-    return (yield from _recall_at(agent_id, ids, missing, fields))
+    return (yield from _recall_at(systems, agent_id, ids, missing, fields))
 
 
-def recall_recent(agent_id: str, count: int, fields: str) -> Flow[list[Memory]]:
+def recall_recent(systems: MemorySystems, agent_id: str, count: int, fields: str) -> Flow[list[Memory]]:
     """Recall up to `count` memories of an agent, newest first."""
     checks.choice(fields, "fields", FIELDS)
-    call = _recall_call("recall_recent", agent_id, checks.integer(count, "count"), fields)
-    reply = yield from run(call)
-    yield from drop_lost(agent_id, reply[3])
+    checks.integer(count, "count")
+    reply = yield from _recall(systems, "recall_recent", agent_id, [count], fields)
     return parse_memories(agent_id, reply)
 
 
 def recall_between(
-    agent_id: str, start: int | None, end: int | None, *, limit: int, newest_first: bool, fields: str
+    systems: MemorySystems,
+    agent_id: str,
+    start: int | None,
+    end: int | None,
+    *,
+    limit: int,
+    newest_first: bool,
+    fields: str,
 ) -> Flow[list[Memory]]:
     """Recall the first `limit` memories of a range; more than one call only where some were evicted."""
     first, last = _bounds(start, end)
@@ -56,7 +64,7 @@ def recall_between(
     while len(memories) < limit and first <= last:
         left = limit - len(memories)
         page, after = yield from _recall_page(
-            agent_id, first, last, limit=left, newest_first=newest_first, fields=fields
+            systems, agent_id, first, last, limit=left, newest_first=newest_first, fields=fields
         )
         memories += page
         if after is None:
@@ -66,13 +74,13 @@ def recall_between(
 
 
 def recall_page(
-    agent_id: str, start: int | None, end: int | None, page: int, fields: str
+    systems: MemorySystems, agent_id: str, start: int | None, end: int | None, *, page: int, fields: str
 ) -> Flow[tuple[list[Memory], int | None]]:
     """Recall one page of a range, oldest first; also return where the next starts, None after the last."""
     first, last = _bounds(start, end)
     checks.integer(page, "page", 1, checks.MAX_BATCH)
     memories, after = yield from _recall_page(
-        agent_id, first, last, limit=page, newest_first=False, fields=fields
+        systems, agent_id, first, last, limit=page, newest_first=False, fields=fields
     )
     return memories, after + 1 if after is not None and after < last else None
 
@@ -101,29 +109,46 @@ def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
     return first, checks.MAX_TIMESTAMP if end is None else checks.timestamp(end, "end")
 
 
-def _recall_at(agent_id: str, ids: Sequence[int], missing: str, fields: str) -> Flow[list[Memory]]:
-    call = _recall_call("recall_memories", agent_id, json.dumps(ids), fields, missing)
+def _recall_at(
+    systems: MemorySystems, agent_id: str, ids: Sequence[int], missing: str, fields: str
+) -> Flow[list[Memory]]:
     try:
-        reply = yield from run(call)
+        reply = yield from _recall(systems, "recall_memories", agent_id, [json.dumps(ids)], fields, missing)
     except ResponseError as error:
         if "MEMERR LOST " in str(error):
             yield from drop_lost(agent_id, ids)
         raise
-    yield from drop_lost(agent_id, reply[3])
     return parse_memories(agent_id, reply)
 
 
 def _recall_page(
-    agent_id: str, first: int, last: int, *, limit: int, newest_first: bool, fields: str
+    systems: MemorySystems,
+    agent_id: str,
+    first: int,
+    last: int,
+    *,
+    limit: int,
+    newest_first: bool,
+    fields: str,
 ) -> Flow[tuple[list[Memory], int | None]]:
     """Recall up to `limit` memories; also return the last timestamp looked at, None where none is left."""
     checks.choice(fields, "fields", FIELDS)
     order = "newest" if newest_first else "oldest"
-    reply = yield from run(_recall_call("recall_range", agent_id, first, last, limit, order, fields))
-    yield from drop_lost(agent_id, reply[4])
+    reply = yield from _recall(systems, "recall_range", agent_id, [first, last, limit, order], fields)
     return parse_memories(agent_id, reply), None if reply[3] is None else int(reply[3])
 
 
-def _recall_call(name: str, agent_id: str, *arguments: Argument) -> ScriptCall:
+def _recall(
+    systems: MemorySystems, name: str, agent_id: str, first: Sequence[Argument], fields: str, *after: Argument
+) -> Flow[Any]:
+    """Run a script that recalls: `first` are its arguments before `fields`, `after` those after it.
+
+    The reply ends with the memories that were found to be gone, which are dropped.
+    """
     checks.agent_id(agent_id)
-    return script(name, [keys.index(agent_id), keys.agent_memory_system(agent_id)], *arguments)
+    agent_keys = [keys.index(agent_id), keys.agent_memory_system(agent_id)]
+    reply = yield from queued.recall(
+        systems, [agent_id], fields, lambda wanted: script(name, agent_keys, *first, wanted, *after)
+    )
+    yield from drop_lost(agent_id, reply[-1])
+    return reply

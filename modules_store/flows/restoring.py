@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from modules_store import builtin, codec, copies, errors, keys
-from modules_store.commands import command, script
+from modules_store.commands import Command, ScriptCall, command, script
 from modules_store.copies import CodecCopy
 from modules_store.flows import Flow, ResponseError, T, run
 from modules_store.flows.systems import MemorySystems
@@ -43,7 +43,7 @@ def _send(
         try:
             reply = yield wanted
         except ResponseError as error:
-            missing = _missing(error)
+            missing = _missing(error, wanted)
             if missing is None or missing in tried:
                 return functools.partial(flow.throw, error)
             tried.add(missing)
@@ -56,9 +56,12 @@ def _send(
             return functools.partial(flow.send, reply)
 
 
-def _missing(error: ResponseError) -> tuple[str, ...] | None:
+def _missing(error: ResponseError, refused: Command | ScriptCall) -> tuple[str, ...] | None:
     """Return name and version of a codec without models, or the id of an agent without memory_system."""
-    found = _MODEL.search(str(error)) or _AGENT.search(str(error))
+    text = str(error)
+    if "model key is empty" in text and isinstance(refused, Command):  # in the words of the engine itself
+        text = f"MEMERR NOCODEC there is no model at {refused.model()} on"
+    found = _MODEL.search(text) or _AGENT.search(text)
     return found.groups() if found else None
 
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from modules_store import checks, codec, errors, keys
 from modules_store.commands import Argument, script
-from modules_store.flows import Flow, run
+from modules_store.flows import Flow, queued, run
 from modules_store.flows.recalling import FIELDS
+from modules_store.flows.systems import MemorySystems
 from modules_store.memories import Sample, Sequences
 
 MAX_AGENTS = 1024
@@ -23,6 +24,7 @@ WAYS = ("uniform", "recency", "priority")
 
 
 def sample_memories(
+    systems: MemorySystems,
     agents: str | Iterable[str],
     count: int,
     *,
@@ -35,22 +37,24 @@ def sample_memories(
 ) -> Flow[Sample]:
     """Draw `count` memories; more than one call only where some have yet to enter with a priority."""
     agent_ids = _agent_ids(agents)
-    arguments: list[Argument] = [
+    checks.choice(fields, "fields", FIELDS)
+    draws: list[Argument] = [
         checks.integer(count, "count", 1, checks.MAX_BATCH),
         checks.choice(by, "by", WAYS),
         _seed(seed),
-        checks.choice(fields, "fields", FIELDS),
+    ]
+    weights: list[Argument] = [
         checks.number(half_life, "half_life", 0.001, 2.0**32),
         checks.number(alpha, "alpha", 0.0, 2.0),
         checks.number(beta, "beta", 0.0, 1.0),
     ]
-    drawn_from = _keys(agent_ids)
-    reply = yield from run(script("sample_memories", drawn_from, *arguments, "refuse"))
+    name = "sample_memories"
+    reply = yield from _draw(systems, name, agent_ids, draws, fields, *weights, "refuse")
     if lacking := reply[5]:
         for number in lacking:
             yield from _enter_priorities(agent_ids[number - 1])
         # What others store meanwhile without a priority is left out.
-        reply = yield from run(script("sample_memories", drawn_from, *arguments, "leave"))
+        reply = yield from _draw(systems, name, agent_ids, draws, fields, *weights, "leave")
     size = len(reply[0])
     return Sample(
         [agent_ids[number - 1] for number in reply[0]],
@@ -62,18 +66,24 @@ def sample_memories(
 
 
 def sample_sequences(
-    agents: str | Iterable[str], count: int, length: int, *, seed: int | None, fields: str
+    systems: MemorySystems,
+    agents: str | Iterable[str],
+    count: int,
+    length: int,
+    *,
+    seed: int | None,
+    fields: str,
 ) -> Flow[Sequences]:
     """Draw `count` sequences of `length` memories that follow each other."""
     agent_ids = _agent_ids(agents)
-    arguments: list[Argument] = [
+    checks.choice(fields, "fields", FIELDS)
+    draws: list[Argument] = [
         checks.integer(count, "count", 1, checks.MAX_BATCH),
         checks.integer(length, "length", 1, checks.MAX_BATCH),
         _seed(seed),
-        checks.choice(fields, "fields", FIELDS),
     ]
     checks.integer(count * length, "count * length", 1, checks.MAX_BATCH)
-    reply = yield from run(script("sample_sequences", _keys(agent_ids), *arguments))
+    reply = yield from _draw(systems, "sample_sequences", agent_ids, draws, fields)
     size = len(reply[0])
     states = _states(reply[2], size * length)
     metadata = _metadata(reply[3], size * length)
@@ -107,6 +117,27 @@ def update_priorities(agent_id: str | Sequence[str], timestamps: Iterable[int], 
     return int((yield from run(script("update_priorities", indexes, *arguments, repeatable=True))))
 
 
+def _draw(
+    systems: MemorySystems,
+    name: str,
+    agent_ids: Sequence[str],
+    draws: Sequence[Argument],
+    fields: str,
+    *after: Argument,
+) -> Flow[Any]:
+    """Run a script that draws: `draws` are its arguments before `fields`, `after` those after it."""
+    drawn_from = [key for one in agent_ids for key in (keys.index(one), keys.agent_memory_system(one))]
+    return (
+        yield from queued.recall(
+            systems,
+            agent_ids,
+            fields,
+            lambda wanted: script(name, drawn_from, *draws, wanted, *after),
+            states_at=2,
+        )
+    )
+
+
 def _enter_priorities(agent_id: str) -> Flow[None]:
     """Give those memories of an agent a priority that have none."""
     cursor: Any = ""
@@ -123,10 +154,6 @@ def _agent_ids(agents: str | Iterable[str]) -> list[str]:
     if len(set(agent_ids)) < len(agent_ids):
         raise errors.InvalidInputError("agents gives an id more than once")
     return agent_ids
-
-
-def _keys(agent_ids: Iterable[str]) -> list[str]:
-    return [key for one in agent_ids for key in (keys.index(one), keys.agent_memory_system(one))]
 
 
 def _seed(seed: int | None) -> int:

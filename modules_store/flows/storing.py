@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from modules_store import checks, codec, errors, keys
 from modules_store.codec import Codec
-from modules_store.commands import ScriptCall, Token, script
-from modules_store.flows import Flow, run
+from modules_store.commands import Token, script
+from modules_store.flows import Flow, queued, run
 from modules_store.flows.batching import Batch, store_batches
 from modules_store.flows.systems import MemorySystems
 from modules_store.policy import Policy
@@ -32,8 +32,11 @@ def store_memory(
     used_codec = yield from systems.codec(agent_id)
     policy = yield from systems.policy(agent_id)
     row = codec.to_row(agent_state, used_codec, "agent_state")
-    call = _store_call(agent_id, used_codec, policy, rows=row, timestamps=timestamps, metadata=documents)
-    return int((yield from run(call)))
+    return (
+        yield from _store(
+            systems, agent_id, used_codec, policy, rows=row, timestamps=timestamps, metadata=documents
+        )
+    )
 
 
 def store_memories(
@@ -56,8 +59,9 @@ def store_memories(
         raise errors.InvalidMetadataError(f"metadata has {len(documents)} entries for {len(rows)} states")
     if not len(rows):
         return []
-    call = _store_call(agent_id, used_codec, policy, rows=rows, timestamps=given, metadata=documents)
-    first = int((yield from run(call)))
+    first = yield from _store(
+        systems, agent_id, used_codec, policy, rows=rows, timestamps=given, metadata=documents
+    )
     return given if given is not None else list(range(first, first + len(rows)))
 
 
@@ -102,7 +106,8 @@ def _check_step(states: Any, metadata: Any) -> None:
         raise errors.InvalidMetadataError(f"metadata has {stranger!r}, which is not in states")
 
 
-def _store_call(
+def _store(
+    systems: MemorySystems,
     agent_id: str,
     used_codec: Codec,
     policy: Policy,
@@ -110,21 +115,26 @@ def _store_call(
     rows: npt.NDArray[np.float32],
     timestamps: Sequence[int] | None,
     metadata: Iterable[bytes],
-) -> ScriptCall:
-    """Return the call that stores B states; its reply is the first timestamp.
+) -> Flow[int]:
+    """Store B states; return the first timestamp.
 
     `rows` is float32[B, D]; `timestamps` has B entries, or is None for the server to give them; `metadata`
     has B entries of `checks.metadata`, or none.
     """
     used_codec = codec.of_length(used_codec, rows.shape[1])
-    return script(
+    states, form = yield from queued.prepare(
+        systems, keys.index(agent_id), used_codec, rows.tobytes(), len(rows)
+    )
+    call = script(
         "store_memories",
         keys.documents_of(agent_id),
         used_codec.configuration,
         used_codec.feature_groups,
         policy.to_json(),
-        rows.tobytes(),
+        states,
+        form,
         "" if timestamps is None else json.dumps(timestamps),
         Token(),
         *metadata,
     )
+    return int((yield from run(call)))

@@ -11,7 +11,10 @@ from modules_store.codec import Codec
 from modules_store.commands import Command, command, script
 from modules_store.copies import CodecCopy
 from modules_store.flows import Flow, run
+from modules_store.flows.modes import Modes
 from modules_store.policy import Policy
+
+_DEFAULT = (codec.DEFAULT_CODEC, None)
 
 
 class MemorySystems:
@@ -23,12 +26,15 @@ class MemorySystems:
         version: int | None,
         policy: Policy | None,
         unbound: str = "float16",
+        modes: Modes | None = None,
+        *,
         copies: Sequence[CodecCopy] = (),
     ) -> None:
         """Take the codec's name and its version, None for the latest at the time of fetching, and the policy.
 
         Where `name` or the policy is None, an agent's bindings say it; an agent without has the defaults,
-        or is refused where `unbound` is "error" and no codec is bound.
+        or is refused where `unbound` is "error" and no codec is bound. `modes` says where models run; by
+        default they run inline.
         """
         self._name = name
         self._version = version
@@ -39,6 +45,7 @@ class MemorySystems:
         self._documents: dict[str, str | bytes] = {}
         self.copies = copies
         """Codecs that are published again where their models are lost."""
+        self.modes = modes or Modes("inline")
         self.may_mix_slots = True
         """Whether one script may have agents of several slots; in a cluster the first refusal ends it."""
 
@@ -49,7 +56,7 @@ class MemorySystems:
             raise errors.CodecNotFoundError(
                 f"agent {agent_id} is bound to no codec: use bind({agent_id!r}, codec) or codec="
             )
-        name, version = chosen or (codec.DEFAULT_CODEC, None)
+        name, version = chosen or _DEFAULT
         return self._codecs.get((name, version)) or (yield from self.fetch(name, version))
 
     def policy(self, agent_id: str) -> Flow[Policy]:
@@ -62,9 +69,16 @@ class MemorySystems:
 
     def choose(self, agent_id: str) -> Flow[tuple[str, int | None] | None]:
         """Return name and version that the client, or else a binding, says for an agent; None if neither."""
+        known = (yield from self._get_bindings()) if self._name is None else []
+        return self._chosen(agent_id, known)
+
+    def known_codec(self, agent_id: str) -> Codec | None:
+        """Return the codec that this client would store an agent's states with, where it knows it already."""
+        return self._codecs.get(self._chosen(agent_id, self._bindings or []) or _DEFAULT)
+
+    def _chosen(self, agent_id: str, known: list[Binding]) -> tuple[str, int | None] | None:
         if self._name is not None:
             return self._name, self._version
-        known = yield from self._get_bindings()
         binding = bindings.resolve((one for one in known if one.codec), agent_id)
         return (binding.codec, binding.version) if binding and binding.codec else None
 
@@ -104,6 +118,7 @@ class MemorySystems:
 
         Bindings are left out where the client says all that they could.
         """
+        self.modes.forget()
         if self._name is None or self._policy is None:
             self._bindings = yield from get_bindings()
         if self._name is None:

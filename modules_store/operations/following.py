@@ -44,6 +44,7 @@ class Following(Blocking):
         CodecNotFoundError, CorruptMemoryError, ConnectionLostError, ServerError; after that, follow again.
         """
         follower = following.follower(
+            self._systems,
             agent_id,
             following.Reading(after, block_ms, count, stop_after_ms),
             group=group,
@@ -75,6 +76,7 @@ class AsyncFollowing(Awaited):
         stop_after_ms: int | None = None,
     ) -> AsyncIterator[Memory]:
         follower = following.follower(
+            self._systems,
             agent_id,
             following.Reading(after, block_ms, count, stop_after_ms),
             group=group,

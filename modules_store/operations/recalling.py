@@ -18,7 +18,7 @@ class Recalling(Blocking):
         Raises InvalidInputError, MemoryNotFoundError, CodecNotFoundError where its decoder is gone,
         CorruptMemoryError, ConnectionLostError, ServerError.
         """
-        return self._drive(recalling.recall_memory(agent_id, timestamp))
+        return self._drive(recalling.recall_memory(self._systems, agent_id, timestamp))
 
     def get_recent_memories(self, agent_id: str, count: int = 10, *, fields: str = "both") -> list[Memory]:
         """Return up to `count` memories of an agent, newest first, at most 16,384; none for an unknown agent.
@@ -26,7 +26,7 @@ class Recalling(Blocking):
         Memories that Redis has evicted are passed over. `fields` as in `retrieve_agent_memories`; raises as
         `retrieve_agent_memory`, save MemoryNotFoundError.
         """
-        return self._drive(recalling.recall_recent(agent_id, count, fields))
+        return self._drive(recalling.recall_recent(self._systems, agent_id, count, fields))
 
     def retrieve_agent_memories(
         self, agent_id: str, timestamps: Iterable[int], *, missing: str = "error", fields: str = "both"
@@ -38,7 +38,7 @@ class Recalling(Blocking):
         and no document is read; with "metadata" states are float32[0] and no decoder runs. Raises as
         `retrieve_agent_memory`.
         """
-        return self._drive(recalling.recall_memories(agent_id, timestamps, missing, fields))
+        return self._drive(recalling.recall_memories(self._systems, agent_id, timestamps, missing, fields))
 
     def get_memories_between(
         self,
@@ -58,7 +58,7 @@ class Recalling(Blocking):
         """
         return self._drive(
             recalling.recall_between(
-                agent_id, start, end, limit=limit, newest_first=newest_first, fields=fields
+                self._systems, agent_id, start, end, limit=limit, newest_first=newest_first, fields=fields
             )
         )
 
@@ -78,7 +78,9 @@ class Recalling(Blocking):
         """
         following = start
         while True:
-            memories, after = self._drive(recalling.recall_page(agent_id, following, end, page, fields))
+            memories, after = self._drive(
+                recalling.recall_page(self._systems, agent_id, following, end, page=page, fields=fields)
+            )
             yield from memories
             if after is None:
                 return
@@ -98,17 +100,19 @@ class AsyncRecalling(Awaited):
     """Recalling, awaited."""
 
     async def retrieve_agent_memory(self, agent_id: str, timestamp: int) -> Memory:
-        return await self._drive(recalling.recall_memory(agent_id, timestamp))
+        return await self._drive(recalling.recall_memory(self._systems, agent_id, timestamp))
 
     async def get_recent_memories(
         self, agent_id: str, count: int = 10, *, fields: str = "both"
     ) -> list[Memory]:
-        return await self._drive(recalling.recall_recent(agent_id, count, fields))
+        return await self._drive(recalling.recall_recent(self._systems, agent_id, count, fields))
 
     async def retrieve_agent_memories(
         self, agent_id: str, timestamps: Iterable[int], *, missing: str = "error", fields: str = "both"
     ) -> list[Memory]:
-        return await self._drive(recalling.recall_memories(agent_id, timestamps, missing, fields))
+        return await self._drive(
+            recalling.recall_memories(self._systems, agent_id, timestamps, missing, fields)
+        )
 
     async def get_memories_between(
         self,
@@ -122,7 +126,7 @@ class AsyncRecalling(Awaited):
     ) -> list[Memory]:
         return await self._drive(
             recalling.recall_between(
-                agent_id, start, end, limit=limit, newest_first=newest_first, fields=fields
+                self._systems, agent_id, start, end, limit=limit, newest_first=newest_first, fields=fields
             )
         )
 
@@ -137,7 +141,9 @@ class AsyncRecalling(Awaited):
     ) -> AsyncIterator[Memory]:
         following = start
         while True:
-            memories, after = await self._drive(recalling.recall_page(agent_id, following, end, page, fields))
+            memories, after = await self._drive(
+                recalling.recall_page(self._systems, agent_id, following, end, page=page, fields=fields)
+            )
             for memory in memories:
                 yield memory
             if after is None:

@@ -45,6 +45,7 @@ class Sampling(Blocking):
         """
         return self._drive(
             sampling.sample_memories(
+                self._systems,
                 agents,
                 count,
                 by=by,
@@ -72,7 +73,9 @@ class Sampling(Blocking):
         Redis has evicted a value are drawn again, and fewer than `count` come only where nearly all are so.
         Everything else as for `sample_memories`.
         """
-        return self._drive(sampling.sample_sequences(agents, count, length, seed=seed, fields=fields))
+        return self._drive(
+            sampling.sample_sequences(self._systems, agents, count, length, seed=seed, fields=fields)
+        )
 
     def update_priorities(
         self, agent_id: str | Sequence[str], timestamps: Iterable[int], priorities: Any
@@ -107,6 +110,7 @@ class AsyncSampling(Awaited):
     ) -> Sample:
         return await self._drive(
             sampling.sample_memories(
+                self._systems,
                 agents,
                 count,
                 by=by,
@@ -127,7 +131,9 @@ class AsyncSampling(Awaited):
         seed: int | None = None,
         fields: str = "both",
     ) -> Sequences:
-        return await self._drive(sampling.sample_sequences(agents, count, length, seed=seed, fields=fields))
+        return await self._drive(
+            sampling.sample_sequences(self._systems, agents, count, length, seed=seed, fields=fields)
+        )
 
     async def update_priorities(
         self, agent_id: str | Sequence[str], timestamps: Iterable[int], priorities: Any

@@ -33,6 +33,7 @@ def store(
     timestamps=None,
     token="",
     metadata=(),
+    form="states",
 ):
     """Run store_memories; what is not bytes or text goes as JSON."""
     return node.eval(
@@ -45,16 +46,19 @@ def store(
         _text(groups),
         _text(policy or policy_of(threshold)),
         states if isinstance(states, bytes) else np.asarray(states, "<f4").tobytes(),
+        form,
         "" if timestamps is None else _text(timestamps),
         token,
         *metadata,
     )
 
 
-def store_batches(node: redis.Redis, *, agents, systems, batches, states, token="", metadata=()) -> list[int]:
+def store_batches(
+    node: redis.Redis, *, agents, systems, batches, states, token="", metadata=(), form="states"
+) -> list[int]:
     """Run store_batches; `systems` are (configuration, [(policy, agents), …]) each; return the timestamps."""
     described = [
-        [_text(configuration), "[]", [[_text(policy), count] for policy, count in policies]]
+        [_text(configuration), "[]", form, [[_text(policy), count] for policy, count in policies]]
         for configuration, policies in systems
     ]
     agent_keys = [key for agent in agents for key in keys.documents_of(agent)]
@@ -65,7 +69,7 @@ def store_batches(node: redis.Redis, *, agents, systems, batches, states, token=
 
 def decode_values(node: redis.Redis, timestamps, names, values, agent: str = "a"):
     """Run decode_values; return float32[B, D]."""
-    arguments = (keys.agent_memory_system(agent), _text(timestamps), _text(names), *values)
+    arguments = (keys.agent_memory_system(agent), _text(timestamps), _text(names), "states", *values)
     blob = node.execute_command("EVAL_RO", scripts.load("decode_values").text, 1, *arguments)
     return np.frombuffer(blob, "<f4").reshape(-1, toy_codec.INPUT_DIM)
 

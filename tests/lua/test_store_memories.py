@@ -9,6 +9,7 @@ import redis
 from modules_store import builtin, keys
 from tests.lua import calls
 from tests.store import toy_codec
+from tests.store.refusing import refuse_in_scripts
 
 ROWS = toy_codec.states(3)
 
@@ -51,6 +52,16 @@ def test_the_largest_batch(node):
     with refused("BADARG the number of states is 16385"):
         calls.store(node, np.zeros((16385, 6)))
     assert node.dbsize() == before
+
+
+def test_redisjson_that_sets_documents_one_by_one(node, monkeypatch):
+    refuse_in_scripts(monkeypatch, "^JSON%.MSET$", "ERR Unknown Redis command called from script")
+    calls.store(node, ROWS, timestamps=[1, 2, 3], metadata=['{"n":1}', "", '{"n":3}'])
+    assert calls.recall_memories(node, [1, 2, 3])[2] == [b'{"n":1}', None, b'{"n":3}']
+    before = calls.contents(node)
+    with refused("BADMETA RedisJSON refuses the metadata"):
+        calls.store(node, ROWS, timestamps=[4, 5, 6], metadata=['{"n":1}', '{"n":2}', "nope"])
+    assert calls.contents(node) == before
 
 
 @pytest.mark.parametrize("key", [keys.index("a"), keys.agent_metadata("a"), keys.agent_memory_system("a")])

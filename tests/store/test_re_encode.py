@@ -14,6 +14,7 @@ import redis
 import modules_store
 from modules_store import RedisAgentMemory, ReEncoded, keys
 from modules_store.flows import encoding
+from modules_store.flows.sending import Sender
 from modules_store.flows.systems import MemorySystems
 from tests.store import toy_codec
 
@@ -53,18 +54,19 @@ def check(memory: RedisAgentMemory, timestamps, rows, agent: str = "a") -> None:
 
 def drive(client: redis.Redis, flow, commands: int) -> ReEncoded | None:
     """Send so many commands of a flow, then give it up; return its result, None where it has none yet."""
-    command = next(flow)
+    sent = Sender().commands(flow)
+    command = next(sent)
     try:
         for _ in range(commands):
             try:
                 reply = client.execute_command(*command.arguments)
             except redis.exceptions.NoScriptError as error:
-                command = flow.throw(error)
+                command = sent.throw(error)
             else:
-                command = flow.send(reply)
+                command = sent.send(reply)
     except StopIteration as end:
         return end.value
-    flow.close()
+    sent.close()
     return None
 
 

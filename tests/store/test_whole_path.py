@@ -13,15 +13,18 @@ from tests.store import toy_codec
 
 
 # redis-py 4 leaves no choice of protocol.
-@pytest.fixture(params=["URL"] if redis.VERSION < (5,) else ["URL", "RESP2", "RESP3"])
+@pytest.fixture(
+    params=["URL", "queued"] if redis.VERSION < (5,) else ["URL", "RESP2", "RESP3", "queued RESP3"]
+)
 def store(request, server, toy):
-    """A store with connections of its own, or with those of a client that speaks RESP2 or RESP3."""
-    if request.param == "URL":
-        with RedisAgentMemory(server.url, codec="toy") as memory:
+    """A store with connections of its own, or those of a client that speaks RESP2 or RESP3; or queued."""
+    mode = "queued" if "queued" in request.param else "auto"
+    if "RESP" not in request.param:
+        with RedisAgentMemory(server.url, codec="toy", mode=mode) as memory:
             yield memory
         return
     with redis.Redis.from_url(server.url, protocol=int(request.param[-1])) as client:
-        yield RedisAgentMemory(client, codec="toy")
+        yield RedisAgentMemory(client, codec="toy", mode=mode)
 
 
 def test_a_state_comes_back_within_the_codecs_error(store):

@@ -27,19 +27,38 @@ def publish(
     input_dim: int = INPUT_DIM,
     step: float = STEP,
     half: bool = False,
+    work: int = 0,
+    together: int = 0,
 ) -> None:
-    """Store both models and the document; a second version is added to the first."""
-    store_models(client, name, version, input_dim=input_dim, step=step, half=half)
+    """Store both models and the document; a second version is added to the first.
+
+    Each unit of `work` makes the encoder take half a millisecond or more longer. On the worker queue both
+    models wait a minute for rows to run `together`.
+    """
+    store_models(
+        client, name, version, input_dim=input_dim, step=step, half=half, work=work, together=together
+    )
     publish_document(client, name, version, input_dim=input_dim, half=half)
 
 
 def store_models(
-    client: redis.Redis, name: str, version: int, *, input_dim: int, step: float = STEP, half: bool = False
+    client: redis.Redis,
+    name: str,
+    version: int,
+    *,
+    input_dim: int,
+    step: float = STEP,
+    half: bool = False,
+    work: int = 0,
+    together: int = 0,
 ) -> None:
     """Store both models alone."""
-    encoder, decoder = _torchscript(step, input_dim, _code_dtype(half))
+    encoder, decoder = _torchscript(step, input_dim, _code_dtype(half), work)
+    batching = ("BATCHSIZE", together, "MINBATCHSIZE", together, "MINBATCHTIMEOUT", 60_000)
     for key, blob in ((keys.encoder(name, version), encoder), (keys.decoder(name, version), decoder)):
-        client.execute_command("AI.MODELSTORE", key, "TORCH", "CPU", "BLOB", blob)
+        client.execute_command(
+            "AI.MODELSTORE", key, "TORCH", "CPU", *(batching if together else ()), "BLOB", blob
+        )
 
 
 def publish_document(
@@ -78,9 +97,9 @@ def _code_dtype(half: bool) -> str:
 
 
 @functools.cache
-def _torchscript(step: float, input_dim: int, code_dtype: str) -> tuple[bytes, bytes]:
+def _torchscript(step: float, input_dim: int, code_dtype: str, work: int) -> tuple[bytes, bytes]:
     """Return encoder and decoder, made by the Python that has torch: the one that runs us may not."""
     program = Path(__file__).with_name("toy_models.py")
-    arguments = [str(step), str(input_dim), code_dtype]
+    arguments = [str(step), str(input_dim), code_dtype, str(work)]
     output = subprocess.check_output([helpers.TORCH_PYTHON, "-W", "ignore", program, *arguments])
     return pickle.loads(output)

@@ -1,0 +1,62 @@
+"""Where a client has models run: inside the scripts that store and recall, or on the worker queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from modules_store import checks
+from modules_store.codec import Codec
+from modules_store.commands import script
+from modules_store.flows import Flow, ResponseError, run
+
+MODES = ("auto", "inline", "queued")
+
+LIMIT_US = 1000
+"""Microseconds: below this "auto" runs models inside scripts, during which the server does nothing else."""
+
+
+class Modes:
+    """The mode that a client was given, and what "auto" has learned of its server and codecs."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = checks.choice(mode, "mode", MODES)
+        self._runs_inline = True
+        self._is_slow: dict[str, bool] = {}  # by encoder
+
+    def forget(self) -> None:
+        """Measure codecs again when they are next stored with."""
+        self._is_slow = {}
+
+    def stores_queued(self, used: Codec) -> Flow[bool]:
+        """Return whether states are encoded on the worker queue; in "auto" each codec is measured once."""
+        if self._mode != "auto" or not self._runs_inline:
+            return self._mode != "inline"
+        if used.encoder not in self._is_slow:
+            yield from self._measure(used)
+        return not self._runs_inline or self._is_slow.get(used.encoder, False)
+
+    def recalls_queued(self, used: Iterable[Codec | None]) -> bool:
+        """Return whether memories are decoded on the queue; `used` are the agents' codecs, where known."""
+        if self._mode != "auto" or not self._runs_inline:
+            return self._mode != "inline"
+        if not any(self._is_slow.values()):
+            return False
+        return any(one is not None and self._is_slow.get(one.encoder, False) for one in used)
+
+    def learns_from(self, error: ResponseError) -> bool:
+        """Whether "auto" has learned from a script's error that the server runs no models inside scripts."""
+        if self._mode != "auto" or "MEMERR NOMODELS " not in str(error):
+            return False
+        self._runs_inline = False
+        return True
+
+    def _measure(self, used: Codec) -> Flow[None]:
+        """Ask what a call of the encoder takes; where that is refused, the store finds out why."""
+        try:
+            call = script("measure_encoder", [used.encoder], used.input_dim or 1)
+            device, taken_us = yield from run(call)
+        except ResponseError as error:
+            self.learns_from(error)
+            self._is_slow[used.encoder] = False
+        else:
+            self._is_slow[used.encoder] = not device.startswith(b"CPU") or taken_us >= LIMIT_US
