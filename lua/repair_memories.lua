@@ -7,7 +7,7 @@
      Returns {lost, corrupt, indexed, removed, entered}: memories of the index without a value; with a corrupt
      one; indexed; remnants that were removed; numbers that were entered. counters.lost and counters.repaired
      count them.
-     Errors MEMERR BADARG WRONGTYPE.
+     Errors MEMERR BADARG NOMODELS WRONGTYPE.
      Cost O(B log N) and one run of each decoder. ]]
 -- @include errors
 -- @include arguments

@@ -8,7 +8,7 @@
      lacking}, four lists of timestamps. Undecodable are those of which cannot be told whether they are
      corrupt, as their decoder is missing or fails, or memory_system is missing; lacking those that are not,
      or otherwise, in the companion of the agent's retention.
-     Errors MEMERR BADARG WRONGTYPE.
+     Errors MEMERR BADARG NOMODELS WRONGTYPE.
      Cost O(step + log N) and one run of each decoder. ]]
 -- @include errors
 -- @include arguments

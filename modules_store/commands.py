@@ -21,10 +21,10 @@ class Command:
     repeated: Callable[[], tuple[Argument, ...]] | None = None
     """Makes the arguments of a repetition, where they are others."""
 
-    def model(self) -> Argument | None:
+    def model(self) -> str | None:
         """Return the key of the model that the command runs, None where it runs none."""
         words = iter(self.arguments)
-        return next(words) if "AI.MODELEXECUTE" in words else None
+        return str(next(words)) if "AI.MODELEXECUTE" in words else None
 
 
 class Token:

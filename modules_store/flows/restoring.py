@@ -43,25 +43,30 @@ def _send(
         try:
             reply = yield wanted
         except ResponseError as error:
-            missing = _missing(error, wanted)
+            refusal = _refusal(error, wanted)
+            missing = _missing(refusal)
             if missing is None or missing in tried:
                 return functools.partial(flow.throw, error)
             tried.add(missing)
             problem = yield from _restore(systems, missing)
             if problem is not None:
-                return functools.partial(flow.throw, ResponseError(f"{error}: {problem}"))
+                return functools.partial(flow.throw, ResponseError(f"{refusal}: {problem}"))
         except Exception as error:
             return functools.partial(flow.throw, error)
         else:
             return functools.partial(flow.send, reply)
 
 
-def _missing(error: ResponseError, refused: Command | ScriptCall) -> tuple[str, ...] | None:
+def _refusal(error: ResponseError, refused: Command | ScriptCall) -> str:
+    """Return why a command was refused; the engine's own words for a missing model become a script's."""
+    if "model key is empty" in str(error) and isinstance(refused, Command):
+        return f"MEMERR NOCODEC there is no model at {refused.model()} on this server"
+    return str(error)
+
+
+def _missing(refusal: str) -> tuple[str, ...] | None:
     """Return name and version of a codec without models, or the id of an agent without memory_system."""
-    text = str(error)
-    if "model key is empty" in text and isinstance(refused, Command):  # in the words of the engine itself
-        text = f"MEMERR NOCODEC there is no model at {refused.model()} on"
-    found = _MODEL.search(text) or _AGENT.search(text)
+    found = _MODEL.search(refusal) or _AGENT.search(refusal)
     return found.groups() if found else None
 
 

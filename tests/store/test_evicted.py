@@ -20,7 +20,7 @@ from modules_store import (
     keys,
 )
 from tests.store import toy_codec
-from tests.store.test_round_trips import _commands_of as commands_of
+from tests.store.monitoring import commands_of
 
 ROWS = toy_codec.states(20)
 STAMPS = list(range(1, 21))
@@ -40,7 +40,7 @@ def filled(store):
 @pytest.fixture
 def copy(tmp_path):
     """A folder as model_export writes one, with the toy codec."""
-    encoder, decoder = toy_codec._torchscript(toy_codec.STEP, toy_codec.INPUT_DIM, "INT8")
+    encoder, decoder = toy_codec._torchscript(toy_codec.STEP, toy_codec.INPUT_DIM, "INT8", work=0)
     files = {"encoder.pt": encoder, "decoder.pt": decoder}
     for name, blob in files.items():
         (tmp_path / name).write_bytes(blob)
@@ -129,9 +129,10 @@ def test_a_replica_passes_over_them_and_is_silent(start_server, wait_until):
         assert reader.count_memories("a") == 20
 
 
+@pytest.mark.parametrize("mode", ["inline", "queued"])
 @pytest.mark.parametrize("lost", [["encoder"], ["decoder"], ["encoder", "decoder"], ["codec", "encoder"]])
-def test_the_built_in_codec_is_published_again(open_store, redis_client, lost):
-    store = open_store()
+def test_the_built_in_codec_is_published_again(open_store, redis_client, lost, mode):
+    store = open_store(mode=mode)
     store.store_agent_memories("a", ROWS, timestamps=STAMPS)
     names = {
         "encoder": keys.encoder("float16", 1),
@@ -144,9 +145,10 @@ def test_the_built_in_codec_is_published_again(open_store, redis_client, lost):
     assert len(open_store().get_recent_memories("a", 30)) == 21
 
 
-def test_a_codec_is_published_again_from_files(open_store, toy, copy):
+@pytest.mark.parametrize("mode", ["inline", "queued"])
+def test_a_codec_is_published_again_from_files(open_store, toy, copy, mode):
     enter_hashes(toy, copy)
-    store = open_store(codec="toy", codec_files=copy)
+    store = open_store(codec="toy", codec_files=copy, mode=mode)
     store.store_agent_memories("a", ROWS, timestamps=STAMPS)
     toy.delete(keys.encoder("toy", 1), keys.decoder("toy", 1))
     np.testing.assert_array_equal([m.state for m in store.get_recent_memories("a", 20)], ROWS[::-1])

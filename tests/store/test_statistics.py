@@ -7,7 +7,7 @@ import pytest
 from modules_store import ByteBudget, InvalidInputError, KeepAll, Policy, keys
 from tests.lua.calls import configuration_of, switch_codec
 from tests.store import toy_codec
-from tests.store.test_round_trips import _commands_of as commands_of
+from tests.store.monitoring import commands_of
 
 POLICY = Policy(ByteBudget(10**6), stream_entries=100)
 
