@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[ Deletes the oldest memories of one agent, a bounded step, and its documents once none is left.
      KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
      ARGV[1] step, how many memories to delete. ARGV[2] keep to leave the documents, drop to delete them.

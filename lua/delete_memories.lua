@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[ Deletes memories of one agent by their timestamps, with all that goes with them; what has a value or
      metadata but no index entry goes, too. Repeated, it deletes what is left.
      KEYS[1] index zset.

@@ -5,7 +5,8 @@
      dialect 2. ARGV[4] offset. ARGV[5] limit, from 1. ARGV[6] field to sort by, or empty text. ARGV[7] ASC or
      DESC. ARGV[8] fields: both, states or metadata.
      Returns {total, entries, gone}: how many documents match; of those on this page {agent, timestamp, state
-     FLOAT[input_dim] or empty text, metadata as JSON text or false}; how many of the page have no value.
+     FLOAT[input_dim] or empty text, metadata as JSON text or false}; gone, those of the page that have no
+     value, {agent, timestamp} each, which are for drop_lost.lua.
      Errors MEMERR BADARG BADQUERY NOINDEX CLUSTERED NOCODEC NOMODELS CORRUPT WRONGTYPE BADCODEC.
      Cost that of the search, O(limit), and one run of each decoder for all agents of one configuration. ]]
 -- @include errors
@@ -72,12 +73,15 @@ local function by_agent(reply)
 end
 
 -- Puts the memories of one agent that have a value into entries, by their places, and these values into
--- batches, by the text of the agent's memory_system: agents of the same are decoded together.
-local function read(group, fields, entries, batches)
+-- batches, by the text of the agent's memory_system: agents of the same are decoded together. Adds the others
+-- to gone.
+local function read(group, fields, entries, batches, gone)
   local ids, places, values = {}, {}, {}
   for i, value in ipairs(layout.get(group.index, group.ids)) do
     if value then
       ids[#ids + 1], places[#places + 1], values[#values + 1] = group.ids[i], group.places[i], value
+    else
+      gone[#gone + 1] = { group.agent, group.ids[i] }
     end
   end
   if #ids == 0 then
@@ -119,13 +123,13 @@ return errors.guard(function()
   local fields = recall.fields(ARGV[8])
   refuse_in_cluster()
   local reply = search(ARGV[1], ARGV[2], ARGV[3], offset, limit, ARGV[6], ARGV[7])
-  local entries, batches, found = {}, {}, {}
+  local entries, batches, found, gone = {}, {}, {}, {}
   for _, group in ipairs(by_agent(reply)) do
-    read(group, fields, entries, batches)
+    read(group, fields, entries, batches, gone)
   end
   decode(batches, entries)
   for place = 2, #reply do
     found[#found + 1] = entries[place]
   end
-  return { reply[1], found, #reply - 1 - #found }
+  return { reply[1], found, gone }
 end)

@@ -7,9 +7,10 @@
      ARGV[4] weights of the features FLOAT[input_dim], by which differences are multiplied, or empty text;
      in space state alone. ARGV[5] first and ARGV[6] last timestamp, both included. ARGV[7] how many of the
      newest of these to look at, from 1.
-     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, distances FLOAT[B], next}: the
-     nearest first, B is at most k; metadata are JSON texts or false. `next` is the oldest timestamp looked
-     at, before which to go on, or false where there are no more.
+     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, distances FLOAT[B], next, gone}:
+     the nearest first, B is at most k; metadata are JSON texts or false. `next` is the oldest timestamp
+     looked at, before which to go on, or false where there are no more. gone are the timestamps that were
+     passed over, which are for drop_lost.lua.
      Errors MEMERR BADARG BADSHAPE BADSTATE BADRANGE NOCODEC NOMODELS OTHERCODEC NOFUNCTION CORRUPT WRONGTYPE
      BADCODEC.
      Cost O(newest + log N) and one run of each decoder, or of the encoder, the model of the latents and the
@@ -55,16 +56,16 @@ return errors.guard(function()
   local first, last = timestamps.id(ARGV[5], 'start'), timestamps.id(ARGV[6], 'end')
   local newest = arguments.integer(ARGV[7], 'newest', 1, arguments.largest_batch)
   local page = layout.between(index, first, last, newest, true)
-  local ids, values = {}, {}
-  recall.gather(index, page, ids, values)
+  local ids, values, gone = {}, {}, {}
+  recall.gather(index, page, ids, values, gone)
   local next_page = #page == newest and page[#page]
   if #ids == 0 then
-    return { {}, '', {}, '', next_page }
+    return { {}, '', {}, '', next_page, gone }
   end
   local found, states = find(index, codec_key, ids, values, k)
   local near_ids, distances = {}, {}
   for i, one in ipairs(found) do
     near_ids[i], distances[i] = ids[one.row], struct.pack('<f', one.distance)
   end
-  return { near_ids, states, layout.metadata(index, near_ids), table.concat(distances), next_page }
+  return { near_ids, states, layout.metadata(index, near_ids), table.concat(distances), next_page, gone }
 end)

@@ -5,8 +5,9 @@
      the caller decodes: no model is run, and in the place of states come {input_dim, groups…}, a group for
      each codec and version: {decoder, dtype of the codes, codes a memory, positions of its memories among
      the timestamps from 1 on, or false for all, codes row after row}.
-     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata}; metadata are JSON texts or
-     false, B is at most count. A field that is not wanted is empty.
+     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, gone}; metadata are JSON
+     texts or false, B is at most count. A field that is not wanted is empty. gone are the timestamps that
+     were passed over, which are for drop_lost.lua.
      Errors MEMERR BADARG NOCODEC NOMODELS CORRUPT WRONGTYPE BADCODEC.
      Cost O(count + log N) and one run of each decoder. ]]
 -- @include errors
@@ -20,11 +21,13 @@ return errors.guard(function()
   arguments.key_type(codec_key, 'ReJSON-RL')
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
   local fields, encoded = recall.fields(ARGV[2])
-  local ids, values, seen = {}, {}, 0
+  local ids, values, gone, seen = {}, {}, {}, 0
   repeat
     local page = layout.newest(index, seen, count - #ids)
-    recall.gather(index, page, ids, values)
+    recall.gather(index, page, ids, values, gone)
     seen = seen + #page
   until #page == 0 or #ids == count or seen >= arguments.largest_batch
-  return recall.reply(index, codec_key, ids, values, fields, encoded)
+  local reply = recall.reply(index, codec_key, ids, values, fields, encoded)
+  reply[4] = gone
+  return reply
 end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -14,12 +15,15 @@ from modules_store.attempts import Attempts, Patience
 from modules_store.client import memory_systems
 from modules_store.commands import Command
 from modules_store.connections import AsyncConnections
+from modules_store.copies import Folder
+from modules_store.flows.restoring import restoring
 from modules_store.flows.sending import Sender
 from modules_store.operations.buffering import AsyncBuffering
 from modules_store.operations.counting import AsyncCounting
 from modules_store.operations.deleting import AsyncDeleting
 from modules_store.operations.encoding import AsyncEncoding
 from modules_store.operations.following import AsyncFollowing
+from modules_store.operations.integrity import AsyncIntegrity
 from modules_store.operations.keeping import AsyncKeeping
 from modules_store.operations.querying import AsyncQuerying
 from modules_store.operations.recalling import AsyncRecalling
@@ -38,6 +42,7 @@ class AsyncRedisAgentMemory(
     AsyncSearching,
     AsyncQuerying,
     AsyncDeleting,
+    AsyncIntegrity,
     AsyncCounting,
     AsyncKeeping,
     AsyncEncoding,
@@ -60,6 +65,7 @@ class AsyncRedisAgentMemory(
         compression_threshold: int | None = None,
         policy: Policy | None = None,
         unbound: str = "float16",
+        codec_files: Folder | Iterable[Folder] | None = None,
         mode: str = "auto",
         retries: int = 3,
         timeout_s: float | None = None,
@@ -74,7 +80,13 @@ class AsyncRedisAgentMemory(
         self._sender = Sender()
         self._connections = AsyncConnections(redis_url, connection_options, timeout_s)
         self._systems = memory_systems(
-            codec, codec_version, compression_threshold, policy, unbound=unbound, mode=mode
+            codec,
+            codec_version,
+            compression_threshold,
+            policy,
+            unbound=unbound,
+            codec_files=codec_files,
+            mode=mode,
         )
 
     async def close(self) -> None:
@@ -101,7 +113,8 @@ class AsyncRedisAgentMemory(
 
     async def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
-        attempts, commands = Attempts(self._patience), self._sender.commands(flow)
+        attempts = Attempts(self._patience)
+        commands = self._sender.commands(restoring(self._systems, flow))
         try:
             command = next(commands)
             while True:

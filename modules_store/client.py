@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
 import redis
 
-from modules_store import checks, errors, flows
+from modules_store import checks, copies, errors, flows
 from modules_store.attempts import Attempts, Patience
 from modules_store.commands import Command
 from modules_store.connections import Connections
+from modules_store.copies import Folder
 from modules_store.flows.modes import Modes
+from modules_store.flows.restoring import restoring
 from modules_store.flows.sending import Sender
 from modules_store.flows.systems import MemorySystems
 from modules_store.operations.buffering import Buffering
@@ -20,6 +23,7 @@ from modules_store.operations.counting import Counting
 from modules_store.operations.deleting import Deleting
 from modules_store.operations.encoding import Encoding
 from modules_store.operations.following import Following
+from modules_store.operations.integrity import Integrity
 from modules_store.operations.keeping import Keeping
 from modules_store.operations.querying import Querying
 from modules_store.operations.recalling import Recalling
@@ -39,6 +43,7 @@ class RedisAgentMemory(
     Searching,
     Querying,
     Deleting,
+    Integrity,
     Counting,
     Keeping,
     Encoding,
@@ -68,6 +73,7 @@ class RedisAgentMemory(
         compression_threshold: int | None = None,
         policy: Policy | None = None,
         unbound: str = "float16",
+        codec_files: Folder | Iterable[Folder] | None = None,
         mode: str = "auto",
         retries: int = 3,
         timeout_s: float | None = None,
@@ -89,6 +95,8 @@ class RedisAgentMemory(
         fifth of its hundred oldest. Without either an agent has the policy that it is bound to, and where
         it is not, a threshold of 1000.
         `unbound="error"` refuses stores of an agent that nobody bound, instead of taking "float16".
+        `codec_files` names a folder, or several, that `model_export` wrote: where Redis has evicted models of
+        a codec, they are published again from the files that have their SHA-256.
         `mode` says where the codec's models run: "inline" inside the scripts, one round trip an operation;
         "queued" on the server's worker queue, two round trips; "auto" queued where encoding a state takes a
         millisecond or longer, or the server runs no models inside scripts.
@@ -101,7 +109,13 @@ class RedisAgentMemory(
         self._sender = Sender()
         self._connections = Connections(redis_url, connection_options, timeout_s)
         self._systems = memory_systems(
-            codec, codec_version, compression_threshold, policy, unbound=unbound, mode=mode
+            codec,
+            codec_version,
+            compression_threshold,
+            policy,
+            unbound=unbound,
+            codec_files=codec_files,
+            mode=mode,
         )
 
     def close(self) -> None:
@@ -128,7 +142,8 @@ class RedisAgentMemory(
 
     def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
-        attempts, commands = Attempts(self._patience), self._sender.commands(flow)
+        attempts = Attempts(self._patience)
+        commands = self._sender.commands(restoring(self._systems, flow))
         try:
             command = next(commands)
             while True:
@@ -162,6 +177,7 @@ def memory_systems(
     policy: Policy | None,
     *,
     unbound: str,
+    codec_files: Folder | Iterable[Folder] | None,
     mode: str,
 ) -> MemorySystems:
     """Return what a client's arguments say about codecs and policies; raise InvalidInputError."""
@@ -179,4 +195,5 @@ def memory_systems(
     if policy is not None and not isinstance(policy, Policy):
         raise errors.InvalidInputError(f"policy is of type {type(policy).__name__}, not a Policy")
     checks.choice(unbound, "unbound", ("float16", "error"))
-    return MemorySystems(codec, codec_version, policy, unbound, Modes(mode))
+    made = copies.load_all(codec_files)
+    return MemorySystems(codec, codec_version, policy, unbound, Modes(mode), copies=made)

@@ -21,6 +21,11 @@ class Command:
     repeated: Callable[[], tuple[Argument, ...]] | None = None
     """Makes the arguments of a repetition, where they are others."""
 
+    def model(self) -> str | None:
+        """Return the key of the model that the command runs, None where it runs none."""
+        words = iter(self.arguments)
+        return str(next(words)) if "AI.MODELEXECUTE" in words else None
+
 
 class Token:
     """The mark of one store among the arguments of a script, by which a repetition finds that it was done."""

@@ -8,6 +8,8 @@
 -- @include companions when used
 local agents = {}
 
+local LOOKS = 100 -- memories that are asked which generation is the agent's own, where nothing else says it
+
 local function price(features, stored_bytes)
   local raw_bytes = 4 * features
   local text = '{"raw_bytes":%d,"stored_bytes":%d,"rate":%.4f}'
@@ -96,6 +98,17 @@ local function succeed(own, config, agent)
   return earlier
 end
 
+-- The values of the newest memories that have one, of those that are looked at, newest first.
+local function newest_values(index)
+  local values = {}
+  for _, value in ipairs(layout.get(index, layout.newest(index, 0, LOOKS))) do
+    if value and value ~= '' then
+      values[#values + 1] = value
+    end
+  end
+  return values
+end
+
 -- Gives `config` its generation among the agent's codecs, and returns the text that memory_system must have,
 -- or nil where it has that. Only `switching` makes a codec of another name the agent's own.
 local function adopt(index, codec_key, config, switching)
@@ -104,8 +117,8 @@ local function adopt(index, codec_key, config, switching)
     return nil
   elseif not text then
     -- New, or lost; then the newest memory still says which generation is the agent's own.
-    local newest = layout.get(index, layout.newest(index, 0, 1))[1]
-    config.generation = newest and newest ~= '' and codec.generation(newest) or 0
+    local newest = newest_values(index)[1]
+    config.generation = newest and codec.generation(newest) or 0
     return codec_document(config, {})
   end
   local own, agent = codec.of_agent(codec_key, text), layout.agent(index)
@@ -204,6 +217,52 @@ function agents.add_to_counters(agent_key, stored, trimmed)
   if trimmed > 0 then
     redis.call('JSON.NUMINCRBY', agent_key, '$.counters.trimmed', trimmed)
   end
+end
+
+-- Adds to a counter that is there once there was something to count. Without a document nothing is counted.
+function agents.count_up(agent_key, counter, number)
+  if number > 0 and stated(agent_key) then
+    redis.call('JSON.SET', agent_key, '$.counters.' .. counter, '0', 'NX')
+    redis.call('JSON.NUMINCRBY', agent_key, '$.counters.' .. counter, number)
+  end
+end
+
+-- Counts memories whose value was found to be gone: as trimmed where memories expire, since nothing tells
+-- which of them Redis has evicted, otherwise as lost.
+function agents.count_gone(agent_key, number)
+  local ttl = redis.call('JSON.GET', agent_key, '$.policy.ttl_ms')
+  agents.count_up(agent_key, ttl and ttl:find('%d') and 'trimmed' or 'lost', number)
+end
+
+-- Gives `config` the generation of the newest memory that it can have made; where there are only others, it
+-- is refused.
+local function take_generation(index, config)
+  local values = newest_values(index)
+  for _, value in ipairs(values) do
+    config.generation = codec.generation(value)
+    if codec.made(config, value) and #value == config.value_bytes then
+      return
+    end
+  end
+  if #values > 0 then
+    local refusal = 'the newest memories of agent %s are not of version %d of codec %s'
+    errors.refuse('OTHERCODEC', refusal:format(layout.agent(index), config.version, config.name))
+  end
+end
+
+-- The commands that write the documents that are missing, or cannot be read, for memories that `config`
+-- makes, and change nothing else; `policy` is for an agent's document that states none.
+function agents.restoration(index, agent_key, codec_key, config, groups_text, policy)
+  local updates, found = {}, stated(agent_key)
+  if not pcall(codec.of_agent, codec_key) then
+    take_generation(index, config)
+    add(updates, codec_key, '$', codec_document(config, {}))
+  end
+  if not found then
+    local text = document(layout.agent(index), config, groups_text, policy, layout.count(index))
+    add(updates, agent_key, '$', text)
+  end
+  return updates
 end
 
 -- The policy that the agent's document states, as text, or nil.

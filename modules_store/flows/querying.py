@@ -13,6 +13,7 @@ from modules_store import checks, codec, errors
 from modules_store.commands import command, script
 from modules_store.flows import Flow, ResponseError, run
 from modules_store.flows.recalling import FIELDS
+from modules_store.flows.repairing import drop_lost_of
 from modules_store.memories import Found, Memory
 
 _TYPES = ("numeric", "tag", "text")
@@ -86,7 +87,8 @@ def find_memories(
     order = "DESC" if descending else "ASC"
     arguments = (_name(index, "index"), query, found_among, offset, limit, sort_by or "", order, fields)
     total, entries, gone = yield from run(script("find_memories", [], *arguments))
-    return Found(total, [_memory(entry, fields) for entry in entries], gone)
+    yield from drop_lost_of(gone)
+    return Found(total, [_memory(entry, fields) for entry in entries], len(gone))
 
 
 def _memory(entry: Sequence[Any], fields: str) -> Memory:

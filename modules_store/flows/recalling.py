@@ -10,7 +10,8 @@ import numpy as np
 
 from modules_store import checks, codec, keys
 from modules_store.commands import Argument, script
-from modules_store.flows import Flow, queued, run
+from modules_store.flows import Flow, ResponseError, queued, run
+from modules_store.flows.repairing import drop_lost
 from modules_store.flows.systems import MemorySystems
 from modules_store.memories import Memory
 
@@ -112,7 +113,12 @@ def bounds(start: int | None, end: int | None) -> tuple[int, int]:
 def _recall_at(
     systems: MemorySystems, agent_id: str, ids: Sequence[int], missing: str, fields: str
 ) -> Flow[list[Memory]]:
-    reply = yield from _recall(systems, "recall_memories", agent_id, [json.dumps(ids)], fields, missing)
+    try:
+        reply = yield from _recall(systems, "recall_memories", agent_id, [json.dumps(ids)], fields, missing)
+    except ResponseError as error:
+        if "MEMERR LOST " in str(error):
+            yield from drop_lost(agent_id, ids)
+        raise
     return parse_memories(agent_id, reply)
 
 
@@ -136,11 +142,14 @@ def _recall_page(
 def _recall(
     systems: MemorySystems, name: str, agent_id: str, first: Sequence[Argument], fields: str, *after: Argument
 ) -> Flow[Any]:
-    """Run a script that recalls: `first` are its arguments before `fields`, `after` those after it."""
+    """Run a script that recalls: `first` are its arguments before `fields`, `after` those after it.
+
+    The reply ends with the memories that were found to be gone, which are dropped.
+    """
     checks.agent_id(agent_id)
     agent_keys = [keys.index(agent_id), keys.agent_memory_system(agent_id)]
-    return (
-        yield from queued.recall(
-            systems, [agent_id], fields, lambda wanted: script(name, agent_keys, *first, wanted, *after)
-        )
+    reply = yield from queued.recall(
+        systems, [agent_id], fields, lambda wanted: script(name, agent_keys, *first, wanted, *after)
     )
+    yield from drop_lost(agent_id, reply[-1])
+    return reply

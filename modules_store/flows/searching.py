@@ -10,6 +10,7 @@ from modules_store import checks, codec, errors, keys, torchscript
 from modules_store.commands import script
 from modules_store.flows import Flow, run_with
 from modules_store.flows.recalling import bounds, parse_memories
+from modules_store.flows.repairing import drop_lost
 from modules_store.memories import Similar
 
 
@@ -38,7 +39,8 @@ def find_similar(
         page = min(left, checks.MAX_BATCH)
         arguments = (row, k, space, feature_weights, first, last, page)
         call = script("find_similar", agent_keys, *arguments)
-        *reply, distances, oldest = yield from run_with(torchscript.publication(), "NOFUNCTION", call)
+        *reply, distances, oldest, gone = yield from run_with(torchscript.publication(), "NOFUNCTION", call)
+        yield from drop_lost(agent_id, gone)
         memories = parse_memories(agent_id, reply)
         near = map(Similar, memories, np.frombuffer(distances, codec.STATE_DTYPE).tolist())
         # Pages come newest first, so that of equally near ones the newer stays first.

@@ -16,7 +16,7 @@ ROWS = toy_codec.states(5)
 def find_similar(
     node: redis.Redis, state, k=2, *, space="state", weights=(), bounds=(0, 2**53 - 1), newest=100
 ):
-    """Run find_similar; return timestamps, states, metadata, distances, the timestamp to go on before."""
+    """Run find_similar; return timestamps, states, metadata, distances, where to go on, gone."""
     agent_keys = (keys.index("a"), keys.agent_memory_system("a"))
     state, weights = (np.asarray(values, "<f4").tobytes() for values in (state, weights))
     arguments = (state, k, space, weights, *bounds, newest)
@@ -33,10 +33,10 @@ def test_the_nearest(node):
         find_similar(node, ROWS[2])
     node.execute_command(*torchscript.publication().arguments)
     before = calls.contents(node)
-    ids, states, metadata, distances, oldest = find_similar(node, ROWS[2], k=1)
-    assert (ids, metadata, distances, oldest) == ([b"3"], [None], bytes(4), None)
+    ids, states, metadata, distances, oldest, gone = find_similar(node, ROWS[2], k=1)
+    assert (ids, metadata, distances, oldest, gone) == ([b"3"], [None], bytes(4), None, [])
     assert states == ROWS[2].tobytes()
-    ids, *_, oldest = find_similar(node, ROWS[2], k=9, bounds=(2, 4), newest=2)
+    ids, *_, oldest, _ = find_similar(node, ROWS[2], k=9, bounds=(2, 4), newest=2)
     assert (sorted(ids), oldest) == ([b"3", b"4"], b"3")
     assert calls.contents(node) == before
     node.set(keys.memory("a", 3), b"\x00")
@@ -54,8 +54,8 @@ def test_the_nearest_in_the_space_of_the_codec(node):
     with refused("NOCODEC there is no model at memory_system:toy:v1:latents "):
         find_similar(node, ROWS[2], space="codec")
     toy_codec.store_latents(node)
-    ids, states, metadata, distances, oldest = find_similar(node, ROWS[2], k=1, space="codec")
-    assert (ids, metadata, distances, oldest) == ([b"3"], [None], bytes(4), None)
+    ids, states, metadata, distances, oldest, gone = find_similar(node, ROWS[2], k=1, space="codec")
+    assert (ids, metadata, distances, oldest, gone) == ([b"3"], [None], bytes(4), None, [])
     assert states == ROWS[2].tobytes()
     with refused("BADSTATE memory_system:toy:v1:encoder: "):
         find_similar(node, [np.nan] * 6, space="codec")

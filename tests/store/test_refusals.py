@@ -327,13 +327,6 @@ def test_a_value_of_an_older_version_that_its_decoder_cannot_read(store, toy):
         store.get_recent_memories("a")
 
 
-def test_memories_without_their_codec_document(store, toy):
-    store.store_agent_memory("a", ROW, timestamp=5)
-    toy.delete(keys.agent_memory_system("a"))
-    with pytest.raises(modules_store.CodecNotFoundError, match=r"agent:\{a\}:memory_system"):
-        store.retrieve_agent_memory("a", 5)
-
-
 @pytest.mark.parametrize("name", [keys.index, keys.agent_metadata, keys.agent_memory_system])
 def test_keys_of_another_type(store, toy, name):
     toy.set(name("a"), "somebody else's")

@@ -147,7 +147,9 @@ class TestSpaceOfTheCodec:
             store.find_similar_memories("a", np.full(6, 1e6), space="codec")
 
     def test_a_codec_that_was_published_without_latents(self, filled):
-        with pytest.raises(CodecNotFoundError, match="v1:latents .* published without it; compare states"):
+        with pytest.raises(
+            CodecNotFoundError, match="v1:latents .* been published without it; compare states"
+        ):
             filled.find_similar_memories("a", ROWS[3], space="codec")
 
     def test_other_versions_are_of_another_space(self, filled, toy, open_store):
