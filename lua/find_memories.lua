@@ -110,7 +110,7 @@ end
 local function decode(batches, entries)
   for _, batch in pairs(batches) do
     local states = codec.decode(batch.index, batch.config, batch.names, batch.values)
-    local width = codec.state_bytes(batch.config)
+    local width = codec.row_bytes(batch.config, 'states')
     for i, place in ipairs(batch.places) do
       entries[place][3] = states:sub((i - 1) * width + 1, i * width)
     end

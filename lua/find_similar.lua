@@ -25,7 +25,7 @@
 
 -- Refuses a state, or weights, of another length than the agent's states have, and weights where none may be.
 local function check_lengths(index, config, space)
-  if #ARGV[1] ~= codec.state_bytes(config) then
+  if #ARGV[1] ~= codec.row_bytes(config, 'states') then
     local text = 'state has %d bytes, but the memories of agent %s are of %d features'
     errors.refuse('BADSHAPE', text:format(#ARGV[1], layout.agent(index), config.input_dim))
   elseif ARGV[4] ~= '' and #ARGV[4] ~= #ARGV[1] then

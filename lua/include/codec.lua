@@ -193,13 +193,20 @@ function codec.values(config, codes, first, last)
   return values
 end
 
+-- How many codes a value has, nil where it is not a known header and whole codes.
+function codec.count_codes(value)
+  local format = FORMATS[value ~= '' and value:byte() % 16]
+  local codes = format and (#value - HEADER_BYTES) / format.bytes
+  return codes and codes > 0 and codes % 1 == 0 and codes or nil
+end
+
 -- The group of a value: what its header says, and the size that all of the group must have. `name` is that of
 -- the codec that made it, '' where the header's generation says so.
 local function group_for(config, id, value, name)
-  local format = FORMATS[value ~= '' and value:byte() % 16]
-  if not format or #value <= HEADER_BYTES or (#value - HEADER_BYTES) % format.bytes ~= 0 then
+  if not codec.count_codes(value) then
     errors.refuse('CORRUPT', 'the memory at ' .. id .. ' is not a known header and whole codes')
   end
+  local format = FORMATS[value:byte() % 16]
   local generation, version = codec.generation(value), struct.unpack('<H', value, 2)
   local own_name = config.names[generation]
   if name == '' and not own_name then

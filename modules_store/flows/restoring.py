@@ -74,16 +74,16 @@ def _missing(refusal: str) -> tuple[str, ...] | None:
 
 def _restore(systems: MemorySystems, missing: tuple[str, ...]) -> Flow[str | None]:
     """Restore what is missing; return None, or why that cannot be and what to do."""
+    hint = ""
     try:
         if len(missing) == 3:
             name, version, part = missing
             return (yield from _restore_models(systems, name, int(version), part))
+        hint = f"; bind agent {missing[0]} to its codec, or store another state"
         restored = yield from restore_documents(systems, missing[0])
     except (ResponseError, errors.CodecNotFoundError) as error:
-        return f"it cannot be restored: {error}"
-    if restored is not None:
-        return None
-    return f"nothing says which codec it was; bind agent {missing[0]} to it, or store another state"
+        return f"it cannot be restored: {error}{hint}"
+    return None if restored is not None else f"it cannot be restored{hint}"
 
 
 def _restore_models(systems: MemorySystems, name: str, version: int, part: str) -> Flow[str | None]:
@@ -123,8 +123,8 @@ def _published_hashes(name: str, version: int) -> Flow[dict[str, str] | None]:
 def restore_documents(systems: MemorySystems, agent_id: str) -> Flow[int | None]:
     """Write those of an agent's documents again that are missing; return how many, None where none says how.
 
-    The other document says which codec the agent has, or else what the client or a binding says; the server
-    refuses that where the newest memory is not of it.
+    The other document says which codec the agent has, or else what the client or a binding says, or else it
+    is the one of agents that nobody bound; the server refuses that where the newest memory is not of it.
     """
     system = yield from _get_object(keys.agent_memory_system(agent_id))
     metadata = yield from _get_object(keys.agent_metadata(agent_id))
@@ -134,10 +134,12 @@ def restore_documents(systems: MemorySystems, agent_id: str) -> Flow[int | None]
     elif chosen := (yield from systems.choose(agent_id)):
         name, version = chosen
     else:
-        return None
+        name, version = codec.DEFAULT_CODEC, None
     own = yield from systems.fetch(name, version)
     raw_bytes = metadata.get("compression", {}).get("total", {}).get("raw_bytes", 0)
     input_dim = own.input_dim or system.get("input_dim") or raw_bytes // 4
+    if not input_dim:
+        input_dim = int((yield from run(script("count_codes", [keys.index(agent_id)]))))
     if not input_dim:
         return None
     own = codec.of_length(own, input_dim)

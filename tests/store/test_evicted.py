@@ -40,8 +40,8 @@ def filled(store):
 @pytest.fixture
 def copy(tmp_path):
     """A folder as model_export writes one, with the toy codec."""
-    encoder, decoder = toy_codec._torchscript(toy_codec.STEP, toy_codec.INPUT_DIM, "INT8", work=0)
-    files = {"encoder.pt": encoder, "decoder.pt": decoder}
+    encoder, decoder, latents = toy_codec.torchscript(toy_codec.STEP, toy_codec.INPUT_DIM, "INT8", work=0)
+    files = {"encoder.pt": encoder, "decoder.pt": decoder, "latents.pt": latents}
     for name, blob in files.items():
         (tmp_path / name).write_bytes(blob)
     hashes = {name: hashlib.sha256(blob).hexdigest() for name, blob in files.items()}
@@ -197,10 +197,21 @@ def test_the_memory_system_of_an_agent_is_written_again(open_store, toy, codec):
     assert toy.execute_command("JSON.GET", keys.agent_memory_system("a")) == before
 
 
+def test_an_agent_that_nobody_bound_gets_both_documents_again(open_store, redis_client):
+    open_store(codec=None).store_agent_memories("a", ROWS, timestamps=STAMPS)
+    redis_client.delete(keys.agent_memory_system("a"), keys.agent_metadata("a"), keys.memory("a", STAMPS[-1]))
+    store = open_store(codec=None)
+    recalled = store.get_recent_memories("a", 20)
+    np.testing.assert_array_equal([memory.state for memory in recalled], ROWS[-2::-1])
+    assert store.verify_agent("a").ok
+
+
 def test_documents_that_nothing_tells_are_named(open_store, toy):
     open_store(codec="toy").store_agent_memories("a", ROWS, timestamps=STAMPS)
     toy.delete(keys.agent_memory_system("a"), keys.agent_metadata("a"))
-    with pytest.raises(CodecNotFoundError, match="nothing says which codec it was; bind agent a to it"):
+    with pytest.raises(
+        CodecNotFoundError, match="not of version 1 of codec float16; bind agent a to its codec"
+    ):
         open_store().get_recent_memories("a")
     toy_codec.publish(toy, "half", half=True)
     with pytest.raises(CodecNotFoundError, match="newest memories of agent a are not of version 1"):

@@ -53,7 +53,7 @@ def store_models(
     together: int = 0,
 ) -> None:
     """Store encoder and decoder alone."""
-    encoder, decoder, _ = _torchscript(step, input_dim, _code_dtype(half), work)
+    encoder, decoder, _ = torchscript(step, input_dim, _code_dtype(half), work)
     batching = ("BATCHSIZE", together, "MINBATCHSIZE", together, "MINBATCHTIMEOUT", 60_000)
     for key, blob in ((keys.encoder(name, version), encoder), (keys.decoder(name, version), decoder)):
         client.execute_command(
@@ -63,7 +63,7 @@ def store_models(
 
 def store_latents(client: redis.Redis, name: str = "toy", version: int = 1) -> None:
     """Store the model of the latents: the first feature, and ten times the last one."""
-    blob = _torchscript(STEP, INPUT_DIM, _code_dtype(False), 0)[2]
+    blob = torchscript(STEP, INPUT_DIM, _code_dtype(False), 0)[2]
     client.execute_command("AI.MODELSTORE", keys.latents(name, version), "TORCH", "CPU", "BLOB", blob)
 
 
@@ -103,7 +103,7 @@ def _code_dtype(half: bool) -> str:
 
 
 @functools.cache
-def _torchscript(step: float, input_dim: int, code_dtype: str, work: int) -> tuple[bytes, bytes, bytes]:
+def torchscript(step: float, input_dim: int, code_dtype: str, work: int) -> tuple[bytes, bytes, bytes]:
     """Return encoder, decoder, latents, made by the Python that has torch: the one that runs us may not."""
     program = Path(__file__).with_name("toy_models.py")
     arguments = [str(step), str(input_dim), code_dtype, str(work)]

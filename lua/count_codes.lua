@@ -1,0 +1,22 @@
+#!lua flags=no-writes
+--[[ Counts the codes of the newest memory of one agent that Redis has not evicted: where both documents are
+     gone, the length of states that a codec of any length was given follows from it.
+     KEYS[1] index zset.
+     Returns their number, 0 where none of the 100 newest memories can tell.
+     Errors MEMERR WRONGTYPE.
+     Cost O(log N). ]]
+-- @include errors
+-- @include arguments
+-- @include codec
+-- @include layout_keys
+
+return errors.guard(function()
+  arguments.key_type(KEYS[1], 'zset')
+  for _, value in ipairs(layout.get(KEYS[1], layout.newest(KEYS[1], 0, 100))) do
+    local codes = value and codec.count_codes(value)
+    if codes then
+      return codes
+    end
+  end
+  return 0
+end)
