@@ -27,6 +27,7 @@ MAY_IMPORT_REDIS = {
     "cli/common.py",
     "cli/serving.py",
     "cli/agents.py",
+    "cli/facts.py",
     "cli/transfer.py",
     "errors.py",
     "flows/__init__.py",

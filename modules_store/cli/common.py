@@ -101,14 +101,20 @@ def say(as_json: bool, result: object, text: str) -> None:
     typer.echo(json.dumps(result, ensure_ascii=False) if as_json else text)
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; numbers to the right, None as nothing. In a pipe each row is one line, not cut off."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, wrap: bool = False) -> None:
+    """Print a table; numbers to the right, None as nothing.
+
+    What a terminal has no room for is cut off, or with `wrap` goes on below. In a pipe each row is one line,
+    whole.
+    """
     width = None if sys.stdout.isatty() else _WIDTH_OF_PIPES
     console = Console(markup=False, emoji=False, highlight=False, width=width)
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
     for position, heading in enumerate(headings):
         is_number = any(isinstance(row[position], int | float) for row in rows)
-        table.add_column(heading, justify="right" if is_number else "left", overflow="ellipsis", no_wrap=True)
+        table.add_column(
+            heading, justify="right" if is_number else "left", overflow="ellipsis", no_wrap=not wrap
+        )
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     with console.capture() as printed:
