@@ -27,36 +27,16 @@ NEEDED: list[list[str]] = [
     ["AI.DAGEXECUTE_RO", "x"],
     ["AI.DAGRUN_RO", "x"],
     ["TIME"],
+    ["MSET", _KEY, "x"],
+    ["JSON.MSET", _KEY, "$", "0"],
+    ["JSON.MGET", _KEY, "$"],
+    *([name, _KEY] for name in ("EXISTS", "MGET", "UNLINK")),
     *(
         [name, _KEY, "x", "x"]
         for name in (
-            *(
-                "EXISTS",
-                "GET",
-                "HDEL",
-                "HGET",
-                "HINCRBY",
-                "HLEN",
-                "HMGET",
-                "HSET",
-                "JSON.ARRAPPEND",
-                "JSON.DEL",
-            ),
-            *("JSON.GET", "JSON.MGET", "JSON.MSET", "JSON.NUMINCRBY", "JSON.SET", "LPUSH", "LRANGE", "LTRIM"),
-            *(
-                "MGET",
-                "MSET",
-                "PEXPIREAT",
-                "SET",
-                "TYPE",
-                "UNLINK",
-                "XADD",
-                "XDEL",
-                "ZADD",
-                "ZCARD",
-                "ZCOUNT",
-            ),
-            *("ZMSCORE", "ZRANGE", "ZREM"),
+            *("GET", "HDEL", "HGET", "HINCRBY", "HLEN", "HMGET", "HSET", "JSON.ARRAPPEND", "JSON.DEL"),
+            *("JSON.GET", "JSON.NUMINCRBY", "JSON.SET", "LPUSH", "LRANGE", "LTRIM", "PEXPIREAT", "SET"),
+            *("TYPE", "XADD", "XDEL", "ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZRANGE", "ZREM"),
         )
     ),
 ]
@@ -113,11 +93,16 @@ def _slowest(client: redis.Redis) -> tuple[str, int]:
 
 def _refused(client: redis.Redis) -> list[str] | None:
     """Return the commands that the user needs and may not run, None where the server cannot tell."""
-    script = scripts.load("check_rights")
+    script, arguments = scripts.load("check_rights"), (keys.index("doctor"), json.dumps(NEEDED))
     try:
-        reply = client.eval(script.text, 1, keys.index("doctor"), json.dumps(NEEDED))
-    except redis.exceptions.NoPermissionError:
-        return ["EVAL"]
+        try:
+            reply = client.evalsha(script.sha1, 1, *arguments)
+        except redis.exceptions.NoScriptError:
+            client.script_load(script.text)
+            reply = client.evalsha(script.sha1, 1, *arguments)
+    except redis.exceptions.NoPermissionError as error:
+        named = re.search(r"'(.+)' command", str(error))
+        return [named[1].upper().replace("|", " ") if named else "EVALSHA with an agent's keys"]
     if reply is None:
         return None
     return list(dict.fromkeys(NEEDED[position - 1][0] for position in reply))

@@ -24,6 +24,7 @@ from pyarrow import compute, parquet
 from modules_store.errors import InvalidInputError
 from modules_store.memories import Memory
 
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _GROUP_BYTES = 64 * 2**20
 _MOST_ROWS = 16_384  # of a row group: as many memories as one store takes
 
@@ -153,8 +154,8 @@ def _by_agent(path: Path, batch: pa.RecordBatch) -> Iterator[Rows]:
 
 
 def _states(path: Path, column: Any) -> npt.NDArray[np.float32]:
-    lengths = compute.list_value_length(column).unique()
-    if column.null_count or len(lengths) != 1:
+    is_list = any(check(column.type) for check in _LISTS)
+    if not is_list or column.null_count or len(compute.list_value_length(column).unique()) != 1:
         raise InvalidInputError(f"column 'state' of {path} must hold lists of numbers, all of one length")
     values = column.flatten().cast(pa.float32())
     states: npt.NDArray[np.float32] = values.to_numpy(zero_copy_only=False)
