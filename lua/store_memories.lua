@@ -4,7 +4,8 @@
      KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
      ARGV[1] codec configuration, JSON object: name, version, input_dim, codes, code_dtype, encoder, decoder.
      ARGV[2] feature groups, a JSON array of objects: name, features, codes. ARGV[3] policy, a JSON
-     object: retention, ttl_ms where memories expire, stream_entries where the agent has a stream.
+     object: retention, ttl_ms where memories expire, stream_entries where the agent has a stream, priorities
+     true where each memory gets a priority.
      ARGV[4] states FLOAT[B, input_dim], little endian, row after row.
      ARGV[5] timestamps, a JSON array of B integers; empty text lets the server give them.
      ARGV[6] token: text without blanks that no other store has; where this may be a repetition, then a blank

@@ -28,7 +28,7 @@ from modules_store.errors import (
     TimestampExistsError,
     UnsupportedServerError,
 )
-from modules_store.memories import Found, Memory, ReEncoded, Similar, Trimmed
+from modules_store.memories import Found, Memory, ReEncoded, Sample, Sequences, Similar, Trimmed
 from modules_store.operations.buffering import AsyncBufferedStores, BufferedStores
 from modules_store.policy import Policy
 from modules_store.retention import ByteBudget, Importance, KeepAll, MaxAge, MaxCount, Oldest, Thinning
@@ -64,7 +64,9 @@ __all__ = [
     "Policy",
     "ReEncoded",
     "RedisAgentMemory",
+    "Sample",
     "SearchIndexError",
+    "Sequences",
     "ServerError",
     "ServerStartError",
     "Similar",

@@ -22,6 +22,7 @@ from modules_store.operations.following import AsyncFollowing
 from modules_store.operations.keeping import AsyncKeeping
 from modules_store.operations.querying import AsyncQuerying
 from modules_store.operations.recalling import AsyncRecalling
+from modules_store.operations.sampling import AsyncSampling
 from modules_store.operations.searching import AsyncSearching
 from modules_store.operations.storing import AsyncStoring
 from modules_store.policy import Policy
@@ -31,6 +32,7 @@ class AsyncRedisAgentMemory(
     AsyncStoring,
     AsyncBuffering,
     AsyncRecalling,
+    AsyncSampling,
     AsyncFollowing,
     AsyncSearching,
     AsyncQuerying,

@@ -10,6 +10,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from modules_store import errors
@@ -62,6 +63,13 @@ def positive(value: float, argument: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise errors.InvalidInputError(f"{argument} is {value!r}, not a number above 0")
     return value
+
+
+def number(value: float, argument: str, low: float, high: float) -> float:
+    """Return `value` as a float if it is a number, NumPy's included, from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+        raise errors.InvalidInputError(f"{argument} is {value!r}, not a number from {low:g} to {high:g}")
+    return float(value)
 
 
 def choice(value: str, argument: str, choices: Sequence[str]) -> str:

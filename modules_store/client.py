@@ -21,6 +21,7 @@ from modules_store.operations.following import Following
 from modules_store.operations.keeping import Keeping
 from modules_store.operations.querying import Querying
 from modules_store.operations.recalling import Recalling
+from modules_store.operations.sampling import Sampling
 from modules_store.operations.searching import Searching
 from modules_store.operations.storing import Storing
 from modules_store.policy import Policy
@@ -31,6 +32,7 @@ class RedisAgentMemory(
     Storing,
     Buffering,
     Recalling,
+    Sampling,
     Following,
     Searching,
     Querying,

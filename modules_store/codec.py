@@ -141,15 +141,15 @@ def _to_float32(
 def _as_array(states: Any, argument: str) -> npt.NDArray[Any]:
     try:
         if isinstance(states, list | tuple):
-            states = [_without_torch(state) for state in states]
-        return np.asarray(_without_torch(states))
+            states = [without_torch(state) for state in states]
+        return np.asarray(without_torch(states))
     except ValueError as problem:  # rows of unequal length
         raise errors.StateShapeError(f"{argument} is not an array: {problem}") from problem
     except (TypeError, RuntimeError) as problem:
         raise errors.StateTypeError(f"{argument} cannot be made an array: {problem}") from problem
 
 
-def _without_torch(state: Any) -> Any:
+def without_torch(state: Any) -> Any:
     """Return a tensor's values as a NumPy array, anything else as it is. Torch itself is never imported."""
     return state.detach().cpu().numpy() if hasattr(state, "detach") else state
 

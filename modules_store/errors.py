@@ -9,7 +9,7 @@ MemoryStoreError
 │   ├── NonFiniteStateError            NaN or infinity
 │   ├── InvalidMetadataError           not a mapping, or not expressible in JSON
 │   └── InvalidTimestampError
-├── MemoryNotFoundError (LookupError)  no memory of that agent has that timestamp
+├── MemoryNotFoundError (LookupError)  no memory of that agent has that timestamp, or it has none to draw
 ├── TimestampExistsError               a memory of that agent already has that timestamp
 ├── CodecNotFoundError                 the codec, or one version of it, is not published on this server
 ├── CodecMismatchError                 the agent's memories belong to another codec, or are of another length
@@ -67,7 +67,7 @@ class InvalidTimestampError(InvalidInputError):
 
 
 class MemoryNotFoundError(MemoryStoreError, LookupError):
-    """No memory of that agent has that timestamp."""
+    """No memory of that agent has that timestamp, or it has none to draw from."""
 
 
 class TimestampExistsError(MemoryStoreError):
@@ -155,6 +155,11 @@ def from_redis_error(error: redis.RedisError) -> MemoryStoreError:
     if found:
         code, _, detail = tail.partition(" ")
         return _CLASS_OF_CODE.get(code, ServerError)(detail)
+    if isinstance(error, redis.exceptions.ClusterCrossSlotError) or text.startswith("CROSSSLOT"):
+        return InvalidInputError(
+            "the agents are in several hash slots of the cluster, and one call takes agents of one slot "
+            "(CLUSTER KEYSLOT tells that of an id): call once for each agent, or slot"
+        )
     if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith("OOM"):
         return OutOfMemoryError(f"nothing was written: {text}")
     lowered = text.lower()

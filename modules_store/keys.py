@@ -48,6 +48,11 @@ def sizes(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:sizes"
 
 
+def priorities(agent_id: str) -> str:
+    """Sorted set of the priorities by which memories are sampled; exists only where some have one."""
+    return f"agent:{{{agent_id}}}:priorities"
+
+
 def stream(agent_id: str) -> str:
     """Stream of the agent's memories in their order, for followers; exists only where streaming is on."""
     return f"agent:{{{agent_id}}}:stream"

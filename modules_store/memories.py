@@ -41,6 +41,35 @@ class Found:
     """Memories of this page that are left out, as they have no value: evicted, or expired."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """B memories that were drawn at random."""
+
+    agent_ids: list[str]
+    """Whose memory each is."""
+    timestamps: npt.NDArray[np.int64]
+    """int64[B]."""
+    states: npt.NDArray[np.float32]
+    """float32[B, D], as the codec reconstructs them; float32[B, 0] where no states were asked for."""
+    metadata: list[dict[str, Any] | None]
+    weights: npt.NDArray[np.float32]
+    """float32[B], above 0 and up to 1: what prioritised experience replay scales losses by; otherwise 1."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sequences:
+    """B sequences of L memories that follow each other, oldest first, that were drawn at random."""
+
+    agent_ids: list[str]
+    """Whose memories each sequence has, B."""
+    timestamps: npt.NDArray[np.int64]
+    """int64[B, L]."""
+    states: npt.NDArray[np.float32]
+    """float32[B, L, D], as the codec reconstructs them; float32[B, L, 0] where none were asked for."""
+    metadata: list[list[dict[str, Any] | None]]
+    """B lists of L."""
+
+
 @dataclass(frozen=True)
 class Trimmed:
     """What a call of `trim_agent` has done."""

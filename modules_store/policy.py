@@ -22,6 +22,8 @@ class Policy:
     """Milliseconds after which a memory expires that is stored with this policy; None for never."""
     stream_entries: int | None = None
     """About how many memories the agent's stream keeps for followers; None for no stream."""
+    priorities: bool = False
+    """Whether memories enter with the largest priority as they are stored, ready to be sampled by it."""
 
     def __post_init__(self) -> None:
         if not retention.is_retention(self.retention):
@@ -31,6 +33,8 @@ class Policy:
         for name in ("ttl_ms", "stream_entries"):
             if getattr(self, name) is not None:
                 checks.integer(getattr(self, name), name, 1, checks.MAX_TIMESTAMP)
+        if not isinstance(self.priorities, bool):
+            raise errors.InvalidInputError(f"priorities is {self.priorities!r}, not True or False")
 
     def to_json(self) -> str:
         """Return the policy as the scripts read it and RedisJSON prints it, so that texts can be compared."""
@@ -54,4 +58,6 @@ def _text(policy: Policy) -> str:
     for name in ("ttl_ms", "stream_entries"):
         if getattr(policy, name) is not None:
             document[name] = getattr(policy, name)
+    if policy.priorities:
+        document["priorities"] = True
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)

@@ -1,6 +1,7 @@
 -- Reads and checks the arguments and keys of a script.
 -- @include errors
 local arguments = {
+  most_agents = 1024, -- a call
   largest_batch = 16384, -- memories a call: it holds up the server for about a tenth of a second at most
 }
 
@@ -18,6 +19,16 @@ function arguments.integer(value, name, low, high)
   local number = tonumber(value)
   if not number or number ~= math.floor(number) or number < low or number > high then
     local text = '%s is %s, not an integer from %.0f to %.0f'
+    errors.refuse('BADARG', text:format(name, tostring(value), low, high))
+  end
+  return number
+end
+
+-- A number from low to high, of a text or a number.
+function arguments.number(value, name, low, high)
+  local number = tonumber(value)
+  if not number or not (number >= low and number <= high) then
+    local text = '%s is %s, not a number from %g to %g'
     errors.refuse('BADARG', text:format(name, tostring(value), low, high))
   end
   return number

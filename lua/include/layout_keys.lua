@@ -2,6 +2,7 @@
 -- documents and the index; another layout would be another file with the same functions. Each takes the index
 -- key, from which the others derive: agent:{ID}:memories, agent:{ID}:memory:TS, agent:{ID}:memory:TS:meta.
 -- @include errors
+-- @include ranks
 local layout = {}
 
 local CHUNK = 1000 -- memories a call: unpack() takes under 8000 values, and a call uses up to three a memory
@@ -71,6 +72,29 @@ end
 -- How many ids there are from `first` to `last`, both included.
 function layout.count_between(index, first, last)
   return redis.call('ZCOUNT', index, first, last)
+end
+
+-- The ids at ranks, counted from 0, the oldest.
+function layout.at_ranks(index, wanted)
+  return (ranks.read(index, wanted))
+end
+
+-- `limit` ids from rank `first` on, oldest first.
+function layout.from_rank(index, first, limit)
+  return redis.call('ZRANGE', index, first, first + limit - 1)
+end
+
+-- Those of ids that the index has, in their order.
+function layout.indexed(index, ids)
+  local found = {}
+  chunked(1, #ids, function(from, to)
+    for i, score in ipairs(redis.call('ZMSCORE', index, unpack(ids, from, to))) do
+      if score then
+        found[#found + 1] = ids[from + i - 1]
+      end
+    end
+  end)
+  return found
 end
 
 -- The first of ids[from … to] that the index has or whose keys exist, or nil.

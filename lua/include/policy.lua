@@ -1,5 +1,6 @@
 -- What is kept of an agent's memories, as clients send it with each store: a JSON object with `retention`,
--- and `ttl_ms` where memories expire.
+-- `ttl_ms` where memories expire, `stream_entries` where the agent has a stream, and `priorities`, true,
+-- where each memory gets a priority to be sampled by.
 -- @include errors
 -- @include arguments
 local policy = {}
@@ -53,6 +54,9 @@ function policy.parse(text)
   end
   if parsed.stream_entries ~= nil then
     arguments.integer(parsed.stream_entries, 'policy stream_entries', 1, LARGEST_COUNT)
+  end
+  if parsed.priorities ~= nil and type(parsed.priorities) ~= 'boolean' then
+    errors.refuse('BADARG', 'policy priorities is ' .. tostring(parsed.priorities) .. ', not true or false')
   end
   parsed.has_companion = rule.policy == 'importance' or rule.policy == 'byte_budget'
   parsed.text = text

@@ -6,6 +6,7 @@
 -- @include timestamps
 -- @include layout_keys
 -- @include companions when used
+-- @include priorities when used
 -- @include stream when used
 -- @include memories
 -- @include trim
@@ -19,6 +20,9 @@ function store.plan(index, agent_key, codec_key, config, groups_text, policy)
   arguments.key_type(agent_key, 'ReJSON-RL')
   arguments.key_type(codec_key, 'ReJSON-RL')
   local count = layout.count(index)
+  if policy.priorities then
+    priorities.must_fit(index)
+  end
   local companion = policy.has_companion and companions.must_fit(policy.retention, index)
   return {
     index = index,

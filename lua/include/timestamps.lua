@@ -1,9 +1,9 @@
 -- The ids of memories: integers in milliseconds, kept as decimal text so that none is ever printed as 1e+15.
 -- @include errors
 -- @include arguments
-local timestamps = {}
-
-local LARGEST = 2 ^ 53 - 1 -- the largest that a sorted set's score and a Lua number hold exactly
+local timestamps = {
+  largest = 2 ^ 53 - 1, -- that a sorted set's score and a Lua number hold exactly
+}
 
 local function to_id(timestamp)
   return string.format('%.0f', timestamp)
@@ -11,7 +11,7 @@ end
 
 -- The id that a caller gave as text or number.
 function timestamps.id(value, name)
-  return to_id(arguments.integer(value, name, 0, LARGEST))
+  return to_id(arguments.integer(value, name, 0, timestamps.largest))
 end
 
 -- The ids that a caller gave as an array, which becomes theirs.
@@ -39,7 +39,7 @@ function timestamps.following(newest, count)
   if newest then
     first = math.max(first, newest + 1)
   end
-  if first > LARGEST - count + 1 then
+  if first > timestamps.largest - count + 1 then
     errors.refuse('BADARG', 'no timestamps are left after ' .. newest)
   end
   local ids = {}

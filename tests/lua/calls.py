@@ -86,6 +86,55 @@ def recall_recent(node: redis.Redis, count, agent: str = "a", fields="both"):
     return _recall(node, "recall_recent", agent, count, fields)
 
 
+def recall_range(node: redis.Redis, first, last, limit, order="oldest", *, agent: str = "a", fields="both"):
+    """Run recall_range; return timestamps, float32[B, D], metadata texts, where to go on or None."""
+    agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
+    reply = _evaluate(node, "recall_range", agent_keys, first, last, limit, order, fields)
+    return *_memories(reply), None if reply[3] is None else int(reply[3])
+
+
+def count_memories(node: redis.Redis, first, last, agent: str = "a") -> int:
+    """Run count_memories."""
+    return _evaluate(node, "count_memories", (keys.index(agent),), first, last)
+
+
+def sample_memories(
+    node: redis.Redis,
+    agents,
+    count,
+    by="uniform",
+    seed=0,
+    *,
+    fields="both",
+    half_life=1000,
+    alpha=0.6,
+    beta=0.4,
+    without="refuse",
+):
+    """Run sample_memories; return agents' numbers, timestamps, states, metadata, weights, lacking."""
+    arguments = (count, by, seed, fields, half_life, alpha, beta, without)
+    numbers, *memories, weights, lacking = _evaluate(node, "sample_memories", _systems(agents), *arguments)
+    return numbers, *_memories(memories), np.frombuffer(weights, "<f4"), lacking
+
+
+def sample_sequences(node: redis.Redis, agents, count, length, seed=0, *, fields="both"):
+    """Run sample_sequences; return agents' numbers, timestamps, states, metadata."""
+    numbers, *memories = _evaluate(node, "sample_sequences", _systems(agents), count, length, seed, fields)
+    return numbers, *_memories(memories)
+
+
+def update_priorities(node: redis.Redis, timestamps, priorities, owners="", agents=("a",)) -> int:
+    """Run update_priorities; return how many memories it updated."""
+    arguments = (_text(timestamps), _text(priorities), _text(owners))
+    indexes = [keys.index(agent) for agent in agents]
+    return node.eval(scripts.load("update_priorities").text, len(indexes), *indexes, *arguments)
+
+
+def enter_priorities(node: redis.Redis, cursor="", step=1000, agent: str = "a"):
+    """Run enter_priorities; return [cursor or None, entered]."""
+    return node.eval(scripts.load("enter_priorities").text, 1, keys.index(agent), cursor, step)
+
+
 def switch_codec(node: redis.Redis, configuration, agent: str = "a", groups=()) -> int:
     """Run switch_codec; return the generation."""
     agent_keys = (keys.index(agent), keys.agent_metadata(agent), keys.agent_memory_system(agent))
@@ -125,10 +174,22 @@ def contents(node: redis.Redis) -> dict[bytes, bytes]:
 
 def _recall(node: redis.Redis, name: str, agent: str, *arguments):
     agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
-    timestamps, blob, metadata = node.execute_command(
-        "EVAL_RO", scripts.load(name).text, 2, *agent_keys, *arguments
-    )
+    return _memories(_evaluate(node, name, agent_keys, *arguments))
+
+
+def _evaluate(node: redis.Redis, name: str, its_keys, *arguments):
+    """Run a script that only reads."""
+    return node.execute_command("EVAL_RO", scripts.load(name).text, len(its_keys), *its_keys, *arguments)
+
+
+def _memories(reply):
+    """Return timestamps, float32[B, D], metadata texts of the reply of a recall."""
+    timestamps, blob, metadata = reply[:3]
     return [int(t) for t in timestamps], np.frombuffer(blob, "<f4").reshape(-1, toy_codec.INPUT_DIM), metadata
+
+
+def _systems(agents) -> list[str]:
+    return [key for agent in agents for key in (keys.index(agent), keys.agent_memory_system(agent))]
 
 
 def _text(argument) -> str:

@@ -25,6 +25,18 @@ WRITING = {
     "XADD",
     "XDEL",
 }
+READING = {
+    "newest",
+    "get",
+    "agent",
+    "metadata",
+    "count",
+    "oldest",
+    "between",
+    "count_between",
+    "at_ranks",
+    "from_rank",
+}
 
 
 def _header_and_code(name: str) -> tuple[str, str]:
@@ -76,7 +88,7 @@ def test_only_scripts_without_writes_are_flagged_so(name):
     writes |= set(re.findall(r"redis\.call\(unpack\(update\)\)", code))
     if scripts.load(name).read_only:
         called = set(re.findall(r"(?:layout|agents|trim)\.(\w+)", own))
-        assert called <= {"newest", "get", "agent", "metadata", "count", "oldest", "between", "count_between"}
+        assert called <= READING
         assert not writes
     else:
         assert writes

@@ -46,6 +46,13 @@ def test_one_round_trip_an_operation(store, toy):
     assert _commands_of(toy, lambda: store.store_agent_memories("a", rows, [{"n": 1}] * 100)) == ["EVALSHA"]
     assert _commands_of(toy, lambda: store.get_recent_memories("a", 100)) == ["EVALSHA_RO"]
     assert _commands_of(toy, lambda: store.retrieve_agent_memory("a", timestamp)) == ["EVALSHA_RO"]
+    for by in ("uniform", "recency", "priority"):
+        store.sample_memories("a", 1, by=by)
+        assert _commands_of(toy, lambda: store.sample_memories("a", 100, by=by)) == ["EVALSHA_RO"]  # noqa: B023
+    store.sample_sequences("a", 1, 1)
+    assert _commands_of(toy, lambda: store.sample_sequences("a", 10, 10)) == ["EVALSHA_RO"]
+    store.update_priorities("a", [timestamp], [1])
+    assert _commands_of(toy, lambda: store.update_priorities(["a"], [timestamp], [2])) == ["EVALSHA"]
     store.get_memories_between("a")
     assert _commands_of(toy, lambda: store.get_memories_between("a", limit=100)) == ["EVALSHA_RO"]
 

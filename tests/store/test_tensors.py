@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import modules_store
+from modules_store import keys
 from tests.store import toy_codec
 
 
@@ -47,3 +48,10 @@ def test_what_is_refused(store, toy, state, error, says):
     with pytest.raises(error, match=says):
         store.store_agent_memory("a", state)
     assert toy.keys("agent:*") == []
+
+
+def test_priorities(store, toy):
+    store.store_agent_memories("a", toy_codec.states(2), timestamps=[1, 2])
+    errors = torch.tensor([0.5, 2.0], requires_grad=True)
+    assert store.update_priorities("a", torch.tensor([1, 2]), errors) == 2
+    assert toy.zrange(keys.priorities("a"), 0, -1, withscores=True) == [(b"1", 0.5), (b"2", 2.0)]
