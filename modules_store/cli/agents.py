@@ -43,10 +43,14 @@ class _Agent:
     memory_system: dict[str, Any] | None
 
     @property
-    def codec(self) -> str | None:
-        """Name and version, as in "drone v2"."""
-        codec = (self.metadata or {}).get("codec")
-        return f"{codec['name']} v{codec['version']}" if codec else None
+    def codec(self) -> dict[str, Any] | None:
+        """Name and version."""
+        return (self.metadata or {}).get("codec")
+
+    @property
+    def codec_text(self) -> str | None:
+        """As in "drone v2"."""
+        return f"{self.codec['name']} v{self.codec['version']}" if self.codec else None
 
 
 def agents(pattern: Pattern = "*", *, redis_url: RedisUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
@@ -61,7 +65,7 @@ def agents(pattern: Pattern = "*", *, redis_url: RedisUrl = DEFAULT_URL, as_json
         say(True, [{name: getattr(one, name) for name in shown} for one in found], "")
         return
     rows = [
-        [one.agent, one.memories, *(time_of(t) or t for t in (one.oldest, one.newest)), one.codec]
+        [one.agent, one.memories, *(time_of(t) or t for t in (one.oldest, one.newest)), one.codec_text]
         for one in found
     ]
     print_table(["agent", "memories", "oldest", "newest", "codec"], rows)
@@ -126,7 +130,7 @@ def _described(one: _Agent) -> Iterable[tuple[str, object]]:
             moment = time_of(timestamp)
             yield name, f"{timestamp} ({moment})" if moment else timestamp
     system, metadata = one.memory_system or {}, one.metadata or {}
-    yield "codec", one.codec or "unknown: the agent's document is gone"
+    yield "codec", one.codec_text or "unknown: the agent's document is gone"
     if system.get("input_dim"):
         yield "states", f"{system['input_dim']} features in {system['codes']} codes, {system['code_dtype']}"
     for earlier in system.get("earlier", ()):
@@ -139,5 +143,7 @@ def _described(one: _Agent) -> Iterable[tuple[str, object]]:
         yield "memories expire after", f"{policy['ttl_ms']:,} ms"
     if "stream_entries" in policy:
         yield "stream", f"about {policy['stream_entries']:,} entries"
+    if policy.get("priorities"):
+        yield "priorities", "new memories have the largest"
     for name, value in metadata.get("counters", {}).items():
         yield name, f"{value:,}"

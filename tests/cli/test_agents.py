@@ -21,8 +21,9 @@ def test_agents_as_a_table(run, filled):
 
 
 def test_agents_of_a_pattern_as_json(run, filled):
+    toy = {"name": "toy", "version": 1}
     assert json.loads(run("agents", "drone-*", "--json")) == [
-        {"agent": f"drone-{i}", "memories": 5, "oldest": FIRST, "newest": FIRST + 4, "codec": "toy v1"}
+        {"agent": f"drone-{i}", "memories": 5, "oldest": FIRST, "newest": FIRST + 4, "codec": toy}
         for i in (1, 2)
     ]
     assert json.loads(run("agents", "nobody*", "--json")) == []
@@ -32,7 +33,7 @@ def test_more_agents_than_one_round_trip_asks_for(run, redis_client):
     RedisAgentMemory(redis_client).store_step({f"agent-{i:04}": [1.0, 2.0] for i in range(1100)})
     listed = json.loads(run("agents", "--json"))
     assert [one["agent"] for one in listed] == [f"agent-{i:04}" for i in range(1100)]
-    assert {(one["memories"], one["codec"]) for one in listed} == {(1, "float16 v1")}
+    assert {(one["memories"], one["codec"]["name"]) for one in listed} == {(1, "float16")}
 
 
 def test_agent_whose_document_was_evicted(run, filled, redis_client):
@@ -42,7 +43,7 @@ def test_agent_whose_document_was_evicted(run, filled, redis_client):
 
 
 def test_show_as_people_read_it(run, filled, redis_client):
-    policy = Policy(KeepAll(), ttl_ms=86_400_000, stream_entries=1000)
+    policy = Policy(KeepAll(), ttl_ms=86_400_000, stream_entries=1000, priorities=True)
     memory = RedisAgentMemory(redis_client, codec="toy", policy=policy)
     memory.store_agent_memory("rover", toy_codec.states(1)[0])
     lines = run("show", "rover").splitlines()
@@ -54,6 +55,7 @@ def test_show_as_people_read_it(run, filled, redis_client):
         ("keeps", "keep_all"),
         ("memories expire after", "86,400,000 ms"),
         ("stream", "about 1,000 entries"),
+        ("priorities", "new memories have the largest"),
         ("stored", "4"),
     ]:
         assert any(line.startswith(name) and line.endswith(f"  {value}") for line in lines), name
