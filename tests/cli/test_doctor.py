@@ -11,9 +11,10 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from modules_store import RedisAgentMemory, keys
+from modules_store import MaxCount, Policy, RedisAgentMemory, keys
 from modules_store.cli import app, facts
 from modules_store.doctor import OK, PROBLEM, UNKNOWN, WARN, Codec, Facts, diagnose
+from tests.store import toy_codec
 
 GIB = 2**30
 GOOD = Facts(
@@ -232,6 +233,18 @@ def test_rights_that_are_missing(filled, as_user, redis_client):
     redis_client.script_flush()
     url = as_user("~*", "+@all", "-script|load")
     assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run SCRIPT LOAD")
+
+
+def test_the_documented_rights_suffice(filled, as_user):
+    text = (Path(__file__).parents[2] / "docs" / "store.md").read_text()
+    (rules,) = re.findall(r"^ACL SETUSER agent on >secret (.+)$", text, re.MULTILINE)
+    url = as_user(*rules.split())
+    assert examine(url, 0)["rights"] == (OK, "this user may run all that is needed")
+    with RedisAgentMemory(url, codec="toy", policy=Policy(MaxCount(3))) as memory:
+        memory.store_agent_memories("a", toy_codec.states(5), [{"n": 1}] * 5)
+        assert len(memory.get_recent_memories("a", 5)) == 3
+        memory.bind("a*", "toy")
+        assert memory.delete_agent("a") == 3
 
 
 def test_no_server(tmp_path):
