@@ -1,7 +1,7 @@
 """Whether a server is fit to be agents' memory: what was found there, and what to do about it.
 
 Pure: `diagnose` judges facts that cli/facts.py asks a server for. What a server, or the rights on it, do not
-tell is None there, and makes a finding that says so.
+tell is None there, and makes a diagnosis that says so.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at."""
 
     subject: str
@@ -71,78 +71,78 @@ class Finding:
     """What to do; empty where nothing need be done."""
 
 
-def diagnose(facts: Facts) -> list[Finding]:
+def diagnose(facts: Facts) -> list[Diagnosis]:
     """Return what there is to say about a server, subject by subject."""
-    return [finding for check in _CHECKS for finding in check(facts)]
+    return [diagnosis for check in _CHECKS for diagnosis in check(facts)]
 
 
-def _server(facts: Facts) -> Iterator[Finding]:
+def _server(facts: Facts) -> Iterator[Diagnosis]:
     if facts.info is None or "redis_version" not in facts.info:
-        yield Finding("server", UNKNOWN, "INFO is not allowed", _allow("info"))
+        yield Diagnosis("server", UNKNOWN, "INFO is not allowed", _allow("info"))
         return
     product = "Valkey" if "valkey_version" in facts.info else "Redis"
     version = str(facts.info.get("valkey_version", facts.info["redis_version"]))
     found, numbers = f"{product} {version}", tuple(int(part) for part in version.split(".")[:2])
     if numbers >= WANTED_VERSION[product]:
-        yield Finding("server", OK, found)
+        yield Diagnosis("server", OK, found)
     elif numbers >= LIMITED_VERSION:
-        yield Finding(
+        yield Diagnosis(
             "server", WARN, f"{found}: too old for all to work", "install Redis 7.2 or Valkey 8 or newer"
         )
     else:
-        yield Finding("server", PROBLEM, f"{found}: too old", "install Redis 7.2 or Valkey 8 or newer")
+        yield Diagnosis("server", PROBLEM, f"{found}: too old", "install Redis 7.2 or Valkey 8 or newer")
     if facts.info.get("loading"):
-        yield Finding("server", PROBLEM, "it is loading its data", "wait until it has")
+        yield Diagnosis("server", PROBLEM, "it is loading its data", "wait until it has")
 
 
-def _modules(facts: Facts) -> Iterator[Finding]:
+def _modules(facts: Facts) -> Iterator[Diagnosis]:
     if facts.modules is None:
-        yield Finding("modules", UNKNOWN, "neither INFO nor MODULE LIST is allowed", _allow("module|list"))
+        yield Diagnosis("modules", UNKNOWN, "neither INFO nor MODULE LIST is allowed", _allow("module|list"))
         return
     for name, (title, state, advice) in _MODULES.items():
         if name not in facts.modules:
-            yield Finding(title, state, "not loaded", advice)
+            yield Diagnosis(title, state, "not loaded", advice)
             continue
         found = _module_version(facts.modules[name])
         if name == "ai" and facts.devices:
             found += f", has run models on {', '.join(facts.devices)}"
-        yield Finding(title, OK, found)
+        yield Diagnosis(title, OK, found)
 
 
-def _memory(facts: Facts) -> Iterator[Finding]:
+def _memory(facts: Facts) -> Iterator[Diagnosis]:
     info = facts.info
     if info is None or "used_memory" not in info:
-        yield Finding("memory", UNKNOWN, "INFO is not allowed", _allow("info"))
+        yield Diagnosis("memory", UNKNOWN, "INFO is not allowed", _allow("info"))
         return
     used, limit, system = info["used_memory"], info.get("maxmemory", 0), info.get("total_system_memory", 0)
     of_system = f", the machine has {_size(system)}" if system else ""
     if not limit:
         advice = "set maxmemory to about 60 % of the machine's, so that stores are refused before it runs out"
-        yield Finding("memory", WARN, f"{_size(used)} used, no limit{of_system}", advice)
+        yield Diagnosis("memory", WARN, f"{_size(used)} used, no limit{of_system}", advice)
     else:
         share = used / limit
         found = f"{_size(used)} of {_size(limit)} used ({share:.0%}){of_system}"
         if share >= _NEARLY_FULL:
             state = PROBLEM if share >= _FULL else WARN
-            yield Finding(
+            yield Diagnosis(
                 "memory", state, found, "raise maxmemory, or keep less: see Policy, `modules-store trim`"
             )
         elif system and limit > _LARGEST_SHARE * system:
-            yield Finding(
+            yield Diagnosis(
                 "memory", WARN, found, "lower maxmemory: saving and replication need some beside it"
             )
         else:
-            yield Finding("memory", OK, found)
+            yield Diagnosis("memory", OK, found)
     ratio, wasted = info.get("mem_fragmentation_ratio", 0), info.get("mem_fragmentation_bytes", 0)
     if ratio >= _FRAGMENTED and wasted >= _FRAGMENTED_BYTES:
         found = f"{_size(wasted)} lost to it (ratio {ratio:.2f})"
-        yield Finding("fragmentation", WARN, found, "CONFIG SET activedefrag yes")
+        yield Diagnosis("fragmentation", WARN, found, "CONFIG SET activedefrag yes")
 
 
-def _eviction(facts: Facts) -> Iterator[Finding]:
+def _eviction(facts: Facts) -> Iterator[Diagnosis]:
     policy = (facts.info or {}).get("maxmemory_policy")
     if policy is None:
-        yield Finding("eviction", UNKNOWN, "INFO is not allowed", _allow("info"))
+        yield Diagnosis("eviction", UNKNOWN, "INFO is not allowed", _allow("info"))
         return
     evicted = (facts.info or {}).get("evicted_keys", 0)
     found = f"{policy}, {evicted:,} keys evicted since the start" if evicted else str(policy)
@@ -151,68 +151,70 @@ def _eviction(facts: Facts) -> Iterator[Finding]:
             "CONFIG SET maxmemory-policy noeviction (or volatile-ttl where memories expire), and let agents' "
             "policies keep memory within bounds: this one may evict codecs, without which nothing is recalled"
         )
-        yield Finding("eviction", WARN, found, advice)
+        yield Diagnosis("eviction", WARN, found, advice)
     elif evicted:
-        yield Finding(
+        yield Diagnosis(
             "eviction", WARN, found, "memories were lost: raise maxmemory, or keep less; verify agents"
         )
     else:
-        yield Finding("eviction", OK, found)
+        yield Diagnosis("eviction", OK, found)
 
 
-def _persistence(facts: Facts) -> Iterator[Finding]:
+def _persistence(facts: Facts) -> Iterator[Diagnosis]:
     info, config = facts.info, facts.config or {}
     if info is None or "aof_enabled" not in info:
-        yield Finding("persistence", UNKNOWN, "INFO is not allowed", _allow("info"))
+        yield Diagnosis("persistence", UNKNOWN, "INFO is not allowed", _allow("info"))
         return
     if info["aof_enabled"]:
         yield from _append_only_file(config.get("appendfsync"))
     elif "save" not in config:
         found = "no append-only file; CONFIG is not allowed, so whether snapshots are saved is unknown"
-        yield Finding("persistence", UNKNOWN, found, "ask who runs the server for appendonly yes")
+        yield Diagnosis("persistence", UNKNOWN, found, "ask who runs the server for appendonly yes")
     elif config["save"]:
         found = f"snapshots alone (save {config['save']}): a crash loses what came after the last"
-        yield Finding("persistence", WARN, found, "CONFIG SET appendonly yes")
+        yield Diagnosis("persistence", WARN, found, "CONFIG SET appendonly yes")
     else:
-        yield Finding("persistence", WARN, "none: a restart loses all", "CONFIG SET appendonly yes")
+        yield Diagnosis("persistence", WARN, "none: a restart loses all", "CONFIG SET appendonly yes")
     for field, what in _WRITES.items():
         if info.get(field, "ok") != "ok":
-            yield Finding(
+            yield Diagnosis(
                 "persistence", PROBLEM, f"{what} failed", "see the server's log and free disk space"
             )
 
 
-def _append_only_file(fsync: str | None) -> Iterator[Finding]:
+def _append_only_file(fsync: str | None) -> Iterator[Diagnosis]:
     found, state, advice = {
         "always": ("each answer is on disk before it is given", OK, ""),
         "everysec": ("a crash of the machine loses up to a second", OK, ""),
         "no": ("the system decides when it is on disk", WARN, "CONFIG SET appendfsync everysec"),
     }.get(fsync or "", ("how often it is on disk is unknown", OK, ""))
-    yield Finding("persistence", state, f"append-only file: {found}", advice)
+    yield Diagnosis("persistence", state, f"append-only file: {found}", advice)
 
 
-def _replication(facts: Facts) -> Iterator[Finding]:
+def _replication(facts: Facts) -> Iterator[Diagnosis]:
     info = facts.info
     if info is None or "role" not in info:
-        yield Finding("replication", UNKNOWN, "INFO is not allowed", _allow("info"))
+        yield Diagnosis("replication", UNKNOWN, "INFO is not allowed", _allow("info"))
         return
     if info["role"] == "master":
-        yield Finding("replication", OK, f"a master with {info.get('connected_slaves', 0)} replicas")
+        yield Diagnosis("replication", OK, f"a master with {info.get('connected_slaves', 0)} replicas")
     elif info.get("master_link_status") != "up":
         found = "a replica that has lost its master: what it recalls is out of date"
-        yield Finding("replication", PROBLEM, found, "see the server's log")
+        yield Diagnosis("replication", PROBLEM, found, "see the server's log")
     else:
-        yield Finding("replication", WARN, "a replica: it recalls, but refuses stores", "store on its master")
+        yield Diagnosis(
+            "replication", WARN, "a replica: it recalls, but refuses stores", "store on its master"
+        )
     if info.get("cluster_enabled"):
         if facts.cluster_state == "ok":
-            yield Finding("cluster", OK, "on: queries are refused, a step is a call for each slot")
+            yield Diagnosis("cluster", OK, "on: queries are refused, a step is a call for each slot")
         else:
             found = f"on, its state is {facts.cluster_state or 'unknown'}"
             state = UNKNOWN if facts.cluster_state is None else PROBLEM
-            yield Finding("cluster", state, found, "CLUSTER INFO and CLUSTER NODES say more")
+            yield Diagnosis("cluster", state, found, "CLUSTER INFO and CLUSTER NODES say more")
 
 
-def _clients(facts: Facts) -> Iterator[Finding]:
+def _clients(facts: Facts) -> Iterator[Diagnosis]:
     info = facts.info or {}
     connected, limit = info.get("connected_clients"), info.get("maxclients")
     if not connected or not limit:
@@ -221,66 +223,68 @@ def _clients(facts: Facts) -> Iterator[Finding]:
     if info.get("rejected_connections"):
         found += f", {info['rejected_connections']:,} were refused since the start"
     if connected >= _FULL * limit:
-        yield Finding("connections", WARN, found, "raise maxclients, or share clients: each has a pool")
+        yield Diagnosis("connections", WARN, found, "raise maxclients, or share clients: each has a pool")
     else:
-        yield Finding("connections", OK, found)
+        yield Diagnosis("connections", OK, found)
 
 
-def _latency(facts: Facts) -> Iterator[Finding]:
+def _latency(facts: Facts) -> Iterator[Diagnosis]:
     if facts.slowest is None:
-        yield Finding("latency", UNKNOWN, "SLOWLOG is not allowed", _allow("slowlog|get"))
+        yield Diagnosis("latency", UNKNOWN, "SLOWLOG is not allowed", _allow("slowlog|get"))
         return
     command, duration_us = facts.slowest
     if duration_us >= _SLOW_US:
         advice = "nothing else runs meanwhile: take smaller batches, pages and steps, and no KEYS"
-        yield Finding("latency", WARN, f"{command} took {duration_us / 1000:,.0f} ms", advice)
+        yield Diagnosis("latency", WARN, f"{command} took {duration_us / 1000:,.0f} ms", advice)
     elif duration_us:
-        yield Finding("latency", OK, f"the slowest of late was {command}, {duration_us / 1000:.0f} ms")
+        yield Diagnosis("latency", OK, f"the slowest of late was {command}, {duration_us / 1000:.0f} ms")
     else:
-        yield Finding("latency", OK, "nothing in the slow log")
+        yield Diagnosis("latency", OK, "nothing in the slow log")
 
 
-def _rights(facts: Facts) -> Iterator[Finding]:
+def _rights(facts: Facts) -> Iterator[Diagnosis]:
     user = "this user" if facts.user is None else f"user {facts.user}"
     if facts.refused is None:
-        yield Finding(
+        yield Diagnosis(
             "rights", UNKNOWN, f"the server does not tell what {user} may run", "Redis 7.0 or newer does"
         )
     elif facts.refused:
         found = f"{user} may not run {', '.join(facts.refused)}"
-        yield Finding("rights", PROBLEM, found, "allow them with ACL SETUSER, on agent:* and memory_system*")
+        yield Diagnosis(
+            "rights", PROBLEM, found, "allow them with ACL SETUSER, on agent:* and memory_system*"
+        )
     else:
-        yield Finding("rights", OK, f"{user} may run all that is needed")
+        yield Diagnosis("rights", OK, f"{user} may run all that is needed")
 
 
-def _codecs(facts: Facts) -> Iterator[Finding]:
+def _codecs(facts: Facts) -> Iterator[Diagnosis]:
     if facts.codecs is None:
-        yield Finding("codecs", UNKNOWN, "they cannot be listed", _allow("scan", "exists", "json.get"))
+        yield Diagnosis("codecs", UNKNOWN, "they cannot be listed", _allow("scan", "exists", "json.get"))
     elif not facts.codecs:
-        yield Finding("codecs", OK, "none is published yet; the first store publishes float16")
+        yield Diagnosis("codecs", OK, "none is published yet; the first store publishes float16")
     for codec in facts.codecs or ():
         versions = ", ".join(f"v{version}" for version in codec.versions)
         if codec.missing:
             found = f"{codec.name} lacks {', '.join(codec.missing)}: its memories cannot be decoded"
-            yield Finding(
+            yield Diagnosis(
                 "codec", PROBLEM, found, "publish that very version again, or restore it from a backup"
             )
         else:
-            yield Finding("codec", OK, f"{codec.name} {versions}, all models are there")
+            yield Diagnosis("codec", OK, f"{codec.name} {versions}, all models are there")
     for agents, name in (facts.unpublished or {}).items():
         found = f"{agents} is bound to {name}, which is not published"
-        yield Finding("binding", PROBLEM, found, "publish it, or bind those agents to another")
+        yield Diagnosis("binding", PROBLEM, found, "publish it, or bind those agents to another")
 
 
-def _packages(facts: Facts) -> Iterator[Finding]:
+def _packages(facts: Facts) -> Iterator[Diagnosis]:
     own, client, parser = (facts.packages.get(name) for name in ("modules-store", "redis", "hiredis"))
     found = f"modules-store {own}, redis-py {client}"
     if parser is None:
-        yield Finding(
+        yield Diagnosis(
             "client", OK, f"{found}, no hiredis", "pip install hiredis: long replies are read faster"
         )
     else:
-        yield Finding("client", OK, f"{found}, hiredis {parser}")
+        yield Diagnosis("client", OK, f"{found}, hiredis {parser}")
 
 
 _LOAD = "start the server with --loadmodule, or `modules-store serve`, which has it"
@@ -294,7 +298,7 @@ _WRITES = {
     "aof_last_bgrewrite_status": "the last rewrite of the append-only file",
     "aof_last_write_status": "the last write to the append-only file",
 }
-_CHECKS: list[Callable[[Facts], Iterator[Finding]]] = [
+_CHECKS: list[Callable[[Facts], Iterator[Diagnosis]]] = [
     _server,
     _modules,
     _memory,

@@ -20,13 +20,13 @@ def doctor(*, redis_url: RedisUrl = DEFAULT_URL, as_json: AsJson = False) -> Non
     Example: modules-store doctor --redis-url redis://127.0.0.1:6379
     """
     with connected(redis_url) as client:
-        findings = diagnose(facts.gather(client))
+        diagnoses = diagnose(facts.gather(client))
     if as_json:
-        say(True, [asdict(finding) for finding in findings], "")
+        say(True, [asdict(diagnosis) for diagnosis in diagnoses], "")
     else:
-        rows = [[one.state, one.subject, one.found, one.advice] for one in findings]
+        rows = [[one.state, one.subject, one.found, one.advice] for one in diagnoses]
         print_table(["state", "subject", "found", "what to do"], rows, wrap=True)
-    if any(finding.state == PROBLEM for finding in findings):
+    if any(diagnosis.state == PROBLEM for diagnosis in diagnoses):
         raise typer.Exit(1)
 
 

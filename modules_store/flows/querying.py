@@ -124,12 +124,18 @@ def _index_info(name: str) -> Flow[dict[bytes, Any] | None]:
         if "no such index" in str(error).lower() or "unknown index name" in str(error).lower():
             return None
         raise
-    return cast("dict[bytes, Any]", dict(zip(reply[::2], reply[1::2], strict=True)))
+    return _mapping(reply)
 
 
 def _schema(info: Mapping[bytes, Any]) -> dict[str, str]:
     found = {}
     for attribute in info[b"attributes"]:
-        said = dict(zip(attribute[:6:2], attribute[1:6:2], strict=True))
+        said = _mapping(attribute if isinstance(attribute, dict) else attribute[:6])
         found[said[b"attribute"].decode()] = said[b"type"].decode()
     return found
+
+
+def _mapping(reply: Any) -> dict[bytes, Any]:
+    """Return a reply of pairs, which protocol 2 gives as a flat list and protocol 3 as a map."""
+    pairs = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+    return cast("dict[bytes, Any]", pairs)

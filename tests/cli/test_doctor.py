@@ -53,9 +53,9 @@ def without(*names):
 
 
 def test_a_good_server():
-    findings = diagnose(GOOD)
-    assert {finding.state for finding in findings} == {OK}
-    assert {finding.advice for finding in findings} == {""}
+    diagnoses = diagnose(GOOD)
+    assert {diagnosis.state for diagnosis in diagnoses} == {OK}
+    assert {diagnosis.advice for diagnosis in diagnoses} == {""}
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_a_good_server():
     ],
 )
 def test_what_is_said_of_a_fact(given, subject, state, says):
-    findings = [finding for finding in diagnose(given) if finding.subject == subject]
-    (finding,) = [finding for finding in findings if says in finding.found]
-    assert finding.state == state
-    assert state == OK or finding.advice
+    diagnoses = [diagnosis for diagnosis in diagnose(given) if diagnosis.subject == subject]
+    (diagnosis,) = [diagnosis for diagnosis in diagnoses if says in diagnosis.found]
+    assert diagnosis.state == state
+    assert state == OK or diagnosis.advice
     others = [one.state for one in diagnose(given) if one.subject != subject]
     assert set(others) == {OK}
 
@@ -133,9 +133,9 @@ def test_a_server_that_tells_nothing():
     nothing = Facts(
         **{name: None for name in Facts.__dataclass_fields__ if name != "packages"}, packages=GOOD.packages
     )
-    findings = diagnose(nothing)
-    assert {finding.state for finding in findings if finding.subject != "client"} == {UNKNOWN}
-    assert all(finding.advice for finding in findings if finding.state == UNKNOWN)
+    diagnoses = diagnose(nothing)
+    assert {diagnosis.state for diagnosis in diagnoses if diagnosis.subject != "client"} == {UNKNOWN}
+    assert all(diagnosis.advice for diagnosis in diagnoses if diagnosis.state == UNKNOWN)
 
 
 def test_commands_that_scripts_run_are_asked_for():
@@ -150,8 +150,8 @@ def test_commands_that_scripts_run_are_asked_for():
 def examine(url, code):
     result = CliRunner().invoke(app, ["doctor", "--redis-url", url, "--json"])
     assert result.exit_code == code, result.output
-    findings = json.loads(result.stdout)
-    return {finding["subject"]: (finding["state"], finding["found"]) for finding in findings}
+    diagnoses = json.loads(result.stdout)
+    return {diagnosis["subject"]: (diagnosis["state"], diagnosis["found"]) for diagnosis in diagnoses}
 
 
 def test_the_runs_server(run, filled, server):
