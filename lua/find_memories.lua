@@ -5,7 +5,8 @@
      ARGV[1] query, dialect 2. ARGV[2] offset. ARGV[3] limit, from 1. ARGV[4] field to sort by, or empty text.
      ARGV[5] ASC or DESC. ARGV[6] fields: both, states or metadata.
      Returns {total, entries, gone}: how many documents match; of those on this page {agent, timestamp, state
-     FLOAT[input_dim] or empty text, metadata as JSON text or false}; how many of the page have no value.
+     FLOAT[input_dim] or empty text, metadata as JSON text or false}; gone, those of the page that have no
+     value, {agent, timestamp} each, which are for drop_lost.lua.
      Errors MEMERR BADARG BADQUERY NOINDEX NOCODEC CORRUPT WRONGTYPE BADCODEC.
      Cost that of the search, O(limit), and one run of each decoder for each agent. ]]
 -- @include errors
@@ -49,12 +50,14 @@ local function by_agent(reply)
   return groups
 end
 
--- Puts the memories of one agent that have a value into entries, by their places.
-local function read(group, fields, entries)
+-- Puts the memories of one agent that have a value into entries, by their places; adds the others to gone.
+local function read(group, fields, entries, gone)
   local values, ids, places = {}, {}, {}
   for i, value in ipairs(layout.get(group.index, group.ids)) do
     if value then
       values[#values + 1], ids[#ids + 1], places[#places + 1] = value, group.ids[i], group.places[i]
+    else
+      gone[#gone + 1] = { group.agent, group.ids[i] }
     end
   end
   if #ids == 0 then
@@ -77,12 +80,12 @@ return errors.guard(function()
   local offset = arguments.integer(ARGV[2], 'offset', 0, 2 ^ 31 - 1)
   local limit = arguments.integer(ARGV[3], 'limit', 1, arguments.largest_batch)
   local reply = search(KEYS[1], ARGV[1], offset, limit, ARGV[4], ARGV[5])
-  local entries, found = {}, {}
+  local entries, found, gone = {}, {}, {}
   for _, group in ipairs(by_agent(reply)) do
-    read(group, ARGV[6], entries)
+    read(group, ARGV[6], entries, gone)
   end
   for place = 2, #reply do
     found[#found + 1] = entries[place]
   end
-  return { reply[1], found, #reply - 1 - #found }
+  return { reply[1], found, gone }
 end)

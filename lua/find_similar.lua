@@ -5,8 +5,9 @@
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] state FLOAT[input_dim], little endian. ARGV[2] k, from 1. ARGV[3] how many of the newest memories
      to look at, from 1.
-     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, distances FLOAT[B]}, nearest
-     first, B is at most k; metadata are JSON texts or false.
+     Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, distances FLOAT[B], gone},
+     nearest first, B is at most k; metadata are JSON texts or false. gone are the timestamps that were passed
+     over, which are for drop_lost.lua.
      Errors MEMERR BADARG BADSHAPE NOCODEC NOFUNCTION CORRUPT WRONGTYPE BADCODEC.
      Cost O(newest), one run of each decoder, and log N. Only k states of each decoder leave the engine. ]]
 -- @include errors
@@ -14,18 +15,7 @@
 -- @include codec
 -- @include nearest
 -- @include layout_keys
-
--- The ids and values of the newest memories that have a value.
-local function newest_with_values(index, newest)
-  local page = layout.newest(index, 0, newest)
-  local ids, values = {}, {}
-  for i, value in ipairs(layout.get(index, page)) do
-    if value then
-      ids[#ids + 1], values[#values + 1] = page[i], value
-    end
-  end
-  return ids, values
-end
+-- @include recall
 
 return errors.guard(function()
   local index, codec_key = KEYS[1], KEYS[2]
@@ -33,9 +23,10 @@ return errors.guard(function()
   arguments.key_type(codec_key, 'ReJSON-RL')
   local k = arguments.integer(ARGV[2], 'k', 1, arguments.largest_batch)
   local newest = arguments.integer(ARGV[3], 'newest', 1, arguments.largest_batch)
-  local ids, values = newest_with_values(index, newest)
+  local ids, values, gone = {}, {}, {}
+  recall.gather(index, layout.newest(index, 0, newest), ids, values, gone)
   if #ids == 0 then
-    return { {}, '', {}, '' }
+    return { {}, '', {}, '', gone }
   end
   local config = codec.of_agent(codec_key)
   if #ARGV[1] ~= 4 * config.input_dim then
@@ -47,5 +38,5 @@ return errors.guard(function()
   for i, one in ipairs(found) do
     near_ids[i], states[i], distances[i] = ids[one.row], one.state, struct.pack('<f', one.distance)
   end
-  return { near_ids, table.concat(states), layout.metadata(index, near_ids), table.concat(distances) }
+  return { near_ids, table.concat(states), layout.metadata(index, near_ids), table.concat(distances), gone }
 end)

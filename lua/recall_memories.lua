@@ -3,9 +3,10 @@
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] timestamps, a JSON array of integers.
      ARGV[2] fields: both, states or metadata. ARGV[3] error, or skip to pass over those that there are not.
-     Returns in the order asked {timestamps, states FLOAT[B, input_dim] row after row, metadata}; metadata are
-     JSON texts or false. A field that is not wanted is empty.
-     Errors MEMERR BADARG NOTFOUND NOCODEC CORRUPT WRONGTYPE BADCODEC.
+     Returns in the order asked {timestamps, states FLOAT[B, input_dim] row after row, metadata, gone};
+     metadata are JSON texts or false. A field that is not wanted is empty. gone are the timestamps that the
+     index has and whose value is gone; they are for drop_lost.lua, as is that of the error LOST.
+     Errors MEMERR BADARG NOTFOUND LOST NOCODEC CORRUPT WRONGTYPE BADCODEC.
      Cost O(B) and one run of each decoder. ]]
 -- @include errors
 -- @include arguments
@@ -23,13 +24,15 @@ return errors.guard(function()
   if ARGV[3] ~= 'error' and ARGV[3] ~= 'skip' then
     errors.refuse('BADARG', 'missing is ' .. tostring(ARGV[3]) .. ', not error or skip')
   end
-  local found, values = {}, {}
-  for i, value in ipairs(layout.get(index, ids)) do
-    if value then
-      found[#found + 1], values[#values + 1] = ids[i], value
-    elseif ARGV[3] == 'error' then
-      errors.refuse('NOTFOUND', string.format('agent %s has no memory at %s', layout.agent(index), ids[i]))
-    end
+  local found, values, missing = {}, {}, {}
+  recall.gather(index, ids, found, values, missing)
+  local gone = layout.indexed(index, missing)
+  if ARGV[3] == 'error' and missing[1] then
+    local lost = gone[1] == missing[1]
+    local text = string.format('agent %s has no memory at %s', layout.agent(index), missing[1])
+    errors.refuse(lost and 'LOST' or 'NOTFOUND', lost and text .. ': Redis evicted it, or it expired' or text)
   end
-  return recall.reply(index, codec_key, found, values, fields)
+  local reply = recall.reply(index, codec_key, found, values, fields)
+  reply[4] = gone
+  return reply
 end)

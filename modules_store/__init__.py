@@ -28,12 +28,15 @@ from modules_store.errors import (
     TimestampExistsError,
     UnsupportedServerError,
 )
+from modules_store.integrity import Finding, Repaired, Verification
 from modules_store.memories import Found, Memory, ReEncoded, Sample, Sequences, Similar, Trimmed
 from modules_store.operations.buffering import AsyncBufferedStores, BufferedStores
 from modules_store.policy import Policy
 from modules_store.retention import ByteBudget, Importance, KeepAll, MaxAge, MaxCount, Oldest, Thinning
+from modules_store.statistics import AgentStats
 
 __all__ = [
+    "AgentStats",
     "AsyncBufferedStores",
     "AsyncRedisAgentMemory",
     "Binding",
@@ -44,6 +47,7 @@ __all__ = [
     "ConnectionLostError",
     "CorruptMemoryError",
     "DeadlineExceededError",
+    "Finding",
     "FlushError",
     "Found",
     "Importance",
@@ -64,6 +68,7 @@ __all__ = [
     "Policy",
     "ReEncoded",
     "RedisAgentMemory",
+    "Repaired",
     "Sample",
     "SearchIndexError",
     "Sequences",
@@ -77,4 +82,5 @@ __all__ = [
     "TimestampExistsError",
     "Trimmed",
     "UnsupportedServerError",
+    "Verification",
 ]

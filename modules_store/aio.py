@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -14,11 +15,14 @@ from modules_store.attempts import Attempts, Patience
 from modules_store.client import memory_systems
 from modules_store.commands import Command
 from modules_store.connections import AsyncConnections
+from modules_store.copies import Folder
+from modules_store.flows.restoring import restoring
 from modules_store.operations.buffering import AsyncBuffering
 from modules_store.operations.counting import AsyncCounting
 from modules_store.operations.deleting import AsyncDeleting
 from modules_store.operations.encoding import AsyncEncoding
 from modules_store.operations.following import AsyncFollowing
+from modules_store.operations.integrity import AsyncIntegrity
 from modules_store.operations.keeping import AsyncKeeping
 from modules_store.operations.querying import AsyncQuerying
 from modules_store.operations.recalling import AsyncRecalling
@@ -37,6 +41,7 @@ class AsyncRedisAgentMemory(
     AsyncSearching,
     AsyncQuerying,
     AsyncDeleting,
+    AsyncIntegrity,
     AsyncCounting,
     AsyncKeeping,
     AsyncEncoding,
@@ -59,6 +64,7 @@ class AsyncRedisAgentMemory(
         compression_threshold: int | None = None,
         policy: Policy | None = None,
         unbound: str = "float16",
+        codec_files: Folder | Iterable[Folder] | None = None,
         retries: int = 3,
         timeout_s: float | None = None,
         **connection_options: Any,
@@ -70,7 +76,14 @@ class AsyncRedisAgentMemory(
         """
         self._patience = Patience(retries, timeout_s)
         self._connections = AsyncConnections(redis_url, connection_options, timeout_s)
-        self._systems = memory_systems(codec, codec_version, compression_threshold, policy, unbound)
+        self._systems = memory_systems(
+            codec,
+            codec_version,
+            compression_threshold,
+            policy,
+            unbound=unbound,
+            codec_files=codec_files,
+        )
 
     async def close(self) -> None:
         """Close the connections, unless they are those of a `redis.asyncio.Redis` that was given."""
@@ -94,6 +107,7 @@ class AsyncRedisAgentMemory(
     async def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
         attempts = Attempts(self._patience)
+        flow = restoring(self._systems, flow)
         try:
             command = next(flow)
             while True:

@@ -9,8 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from modules_store import keys
+from modules_store import copies, keys
 from modules_store.commands import Command, command
+from modules_store.copies import PARTS, CodecCopy
 
 NAMES = frozenset({"float16"})
 
@@ -24,20 +25,29 @@ def publication(name: str) -> list[Command]:
     the same.
     """
     document = _document(name)
-    entry = document["versions"][str(document["latest"])]
-    models: list[Command] = [
-        command(
-            "AI.MODELSTORE", entry[part], "TORCH", "CPU", "TAG", f"{name}:v{entry['version']}", "BLOB", blob
-        )
-        for part in ("encoder", "decoder")
-        for blob in [(_CODECS / name / f"{part}.pt").read_bytes()]
-    ]
+    models = copies.publication(copy(name), name, document["latest"])
     return [*models, command("JSON.SET", keys.codec(name), "$", json.dumps(document), "NX")]
+
+
+def copy(name: str) -> CodecCopy:
+    """Return the models of the built-in codec `name`."""
+    return CodecCopy(*((_CODECS / name / f"{part}.pt").read_bytes() for part in PARTS))
+
+
+def hashes(name: str, version: int) -> dict[str, str] | None:
+    """Return the content hashes of a version of the built-in codec `name`, None where there is no such."""
+    manifest = _manifest(name)
+    return dict(manifest["sha256"]) if manifest["version"] == version else None
+
+
+def _manifest(name: str) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((_CODECS / name / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
 
 
 def _document(name: str) -> dict[str, Any]:
     """Return `memory_system:NAME`. Null `input_dim` and `codes`: states of any length, a code a feature."""
-    manifest = json.loads((_CODECS / name / "manifest.json").read_text(encoding="utf-8"))
+    manifest = _manifest(name)
     version = manifest["version"]
     entry = {
         "version": version,

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
 import redis
 
-from modules_store import checks, errors, flows
+from modules_store import checks, copies, errors, flows
 from modules_store.attempts import Attempts, Patience
 from modules_store.commands import Command
 from modules_store.connections import Connections
+from modules_store.copies import Folder
+from modules_store.flows.restoring import restoring
 from modules_store.flows.systems import MemorySystems
 from modules_store.operations.buffering import Buffering
 from modules_store.operations.counting import Counting
 from modules_store.operations.deleting import Deleting
 from modules_store.operations.encoding import Encoding
 from modules_store.operations.following import Following
+from modules_store.operations.integrity import Integrity
 from modules_store.operations.keeping import Keeping
 from modules_store.operations.querying import Querying
 from modules_store.operations.recalling import Recalling
@@ -37,6 +41,7 @@ class RedisAgentMemory(
     Searching,
     Querying,
     Deleting,
+    Integrity,
     Counting,
     Keeping,
     Encoding,
@@ -65,6 +70,7 @@ class RedisAgentMemory(
         compression_threshold: int | None = None,
         policy: Policy | None = None,
         unbound: str = "float16",
+        codec_files: Folder | Iterable[Folder] | None = None,
         retries: int = 3,
         timeout_s: float | None = None,
         **connection_options: Any,
@@ -85,6 +91,8 @@ class RedisAgentMemory(
         fifth of its hundred oldest. Without either an agent has the policy that it is bound to, and where
         it is not, a threshold of 1000.
         `unbound="error"` refuses stores of an agent that nobody bound, instead of taking "float16".
+        `codec_files` names a folder, or several, that `model_export` wrote: where Redis has evicted models of
+        a codec, they are published again from the files that have their SHA-256.
         `retries` is how often a command is sent again, after a pause that grows, whose answer was lost or
         which the server was too busy to begin; a store that was done is not done again. `timeout_s` is how
         many seconds an operation may take, repetitions and pauses included; None for ever.
@@ -92,7 +100,14 @@ class RedisAgentMemory(
         """
         self._patience = Patience(retries, timeout_s)
         self._connections = Connections(redis_url, connection_options, timeout_s)
-        self._systems = memory_systems(codec, codec_version, compression_threshold, policy, unbound)
+        self._systems = memory_systems(
+            codec,
+            codec_version,
+            compression_threshold,
+            policy,
+            unbound=unbound,
+            codec_files=codec_files,
+        )
 
     def close(self) -> None:
         """Close the connections, unless they are those of a `redis.Redis` that was given."""
@@ -116,6 +131,7 @@ class RedisAgentMemory(
     def _drive(self, flow: flows.Flow[flows.T]) -> flows.T:
         """Send what a flow yields and return its result; errors of redis-py become this package's."""
         attempts = Attempts(self._patience)
+        flow = restoring(self._systems, flow)
         try:
             command = next(flow)
             while True:
@@ -147,7 +163,9 @@ def memory_systems(
     codec_version: int | None,
     compression_threshold: int | None,
     policy: Policy | None,
-    unbound: str = "float16",
+    *,
+    unbound: str,
+    codec_files: Folder | Iterable[Folder] | None,
 ) -> MemorySystems:
     """Return what a client's arguments say about codecs and policies; raise InvalidInputError."""
     if codec is not None:
@@ -164,4 +182,4 @@ def memory_systems(
     if policy is not None and not isinstance(policy, Policy):
         raise errors.InvalidInputError(f"policy is of type {type(policy).__name__}, not a Policy")
     checks.choice(unbound, "unbound", ("float16", "error"))
-    return MemorySystems(codec, codec_version, policy, unbound)
+    return MemorySystems(codec, codec_version, policy, unbound, copies.load_all(codec_files))

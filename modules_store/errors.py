@@ -136,6 +136,7 @@ _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
     "BADMETA": InvalidMetadataError,
     "BADORDER": InvalidTimestampError,
     "NOTFOUND": MemoryNotFoundError,
+    "LOST": MemoryNotFoundError,
     "EXISTS": TimestampExistsError,
     "NOCODEC": CodecNotFoundError,
     "OTHERCODEC": CodecMismatchError,

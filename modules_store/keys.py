@@ -68,6 +68,11 @@ def documents_of(agent_id: str) -> list[str]:
     return [index(agent_id), agent_metadata(agent_id), agent_memory_system(agent_id)]
 
 
+def companions_of(agent_id: str) -> list[str]:
+    """The other keys of one agent beside its memories, in the order of `agent_stats.lua`."""
+    return [stream(agent_id), tokens(agent_id), importance(agent_id), sizes(agent_id), priorities(agent_id)]
+
+
 def agent_of(memory_system: str) -> str:
     """Return the id of the agent whose `agent_memory_system` this is."""
     return memory_system.removeprefix("agent:{").removesuffix("}:memory_system")

@@ -8,6 +8,8 @@
 -- @include companions when used
 local agents = {}
 
+local LOOKS = 100 -- memories that are asked which generation is the agent's own, where nothing else says it
+
 local function price(features, stored_bytes)
   local raw_bytes = 4 * features
   local text = '{"raw_bytes":%d,"stored_bytes":%d,"rate":%.4f}'
@@ -96,6 +98,23 @@ local function succeed(own, config, agent)
   return earlier
 end
 
+-- The value of the newest memory that has one, of those that are looked at; otherwise nil.
+local function newest_value(index)
+  for _, value in ipairs(layout.get(index, layout.newest(index, 0, LOOKS))) do
+    if value and value ~= '' then
+      return value
+    end
+  end
+end
+
+-- The text of a memory_system that is new, or was lost; then the newest memory still says which generation is
+-- the agent's own, and its value is returned, too.
+local function first_document(index, config)
+  local made = newest_value(index)
+  config.generation = made and codec.generation(made) or 0
+  return codec_document(config, {}), made
+end
+
 -- Gives `config` its generation among the agent's codecs, and returns the text that memory_system must have,
 -- or nil where it has that. Only `switching` makes a codec of another name the agent's own.
 local function adopt(index, codec_key, config, switching)
@@ -103,10 +122,7 @@ local function adopt(index, codec_key, config, switching)
   if text == config.text then
     return nil
   elseif not text then
-    -- New, or lost; then the newest memory still says which generation is the agent's own.
-    local newest = layout.get(index, layout.newest(index, 0, 1))[1]
-    config.generation = newest and newest ~= '' and codec.generation(newest) or 0
-    return codec_document(config, {})
+    return (first_document(index, config))
   end
   local own, agent = codec.of_agent(codec_key, text), layout.agent(index)
   if own.name ~= config.name and not switching then
@@ -204,6 +220,40 @@ function agents.add_to_counters(agent_key, stored, trimmed)
   if trimmed > 0 then
     redis.call('JSON.NUMINCRBY', agent_key, '$.counters.trimmed', trimmed)
   end
+end
+
+-- Adds to a counter that is there once there was something to count. Without a document nothing is counted.
+function agents.count_up(agent_key, counter, number)
+  if number > 0 and stated(agent_key) then
+    redis.call('JSON.SET', agent_key, '$.counters.' .. counter, '0', 'NX')
+    redis.call('JSON.NUMINCRBY', agent_key, '$.counters.' .. counter, number)
+  end
+end
+
+-- Counts memories whose value was found to be gone: as trimmed where memories expire, since nothing tells
+-- which of them Redis has evicted, otherwise as lost.
+function agents.count_gone(agent_key, number)
+  local ttl = redis.call('JSON.GET', agent_key, '$.policy.ttl_ms')
+  agents.count_up(agent_key, ttl and ttl:find('%d') and 'trimmed' or 'lost', number)
+end
+
+-- The commands that write the documents that are missing, or cannot be read, for memories that `config`
+-- makes, and change nothing else; `policy` is for an agent's document that states none.
+function agents.restoration(index, agent_key, codec_key, config, groups_text, policy)
+  local updates, found = {}, stated(agent_key)
+  if not pcall(codec.of_agent, codec_key) then
+    local text, made = first_document(index, config)
+    if made and not (codec.made(config, made) and #made == config.value_bytes) then
+      local refusal = 'the newest memory of agent %s is not of version %d of codec %s'
+      errors.refuse('OTHERCODEC', refusal:format(layout.agent(index), config.version, config.name))
+    end
+    add(updates, codec_key, '$', text)
+  end
+  if not found then
+    local text = document(layout.agent(index), config, groups_text, policy, layout.count(index))
+    add(updates, agent_key, '$', text)
+  end
+  return updates
 end
 
 -- The policy that the agent's document states, as text, or nil.

@@ -85,6 +85,14 @@ function codec.generation(value)
   return math.floor(value:byte() / 16)
 end
 
+-- The generation and the version that a value's header states, -1 where it has none.
+function codec.origin(value)
+  if #value < HEADER_BYTES then
+    return -1, -1
+  end
+  return codec.generation(value), (struct.unpack('<H', value, 2))
+end
+
 local function header(config)
   return struct.pack('<BH', 16 * config.generation + config.format, config.version)
 end
@@ -228,6 +236,61 @@ function codec.decode(routing, config, ids, values, names)
     end
   end
   return table.concat(states)
+end
+
+-- Sorts values by header and length: a list of {header, size, ids, values}.
+local function by_form(ids, values)
+  local forms, form_of = {}, {}
+  for i, value in ipairs(values) do
+    local head = value:sub(1, HEADER_BYTES)
+    local key = #value .. ' ' .. head
+    local form = form_of[key]
+    if not form then
+      form = { header = head, size = #value, ids = {}, values = {} }
+      form_of[key], forms[#forms + 1] = form, form
+    end
+    form.ids[#form.ids + 1], form.values[#form.values + 1] = ids[i], value
+  end
+  return forms
+end
+
+-- Whether values are at fault that could not be decoded, and not their decoder. Of the agent's own codec and
+-- version it is known how long they are; of others only where it `works` for a value with the same header.
+local function at_fault(config, form, problem, works)
+  local ok, group = pcall(group_for, config, form.ids[1], form.values[1], '')
+  if not ok or problem:find('^MEMERR NOCODEC') then
+    return not ok
+  end
+  local own = header(config)
+  if form.header ~= own and group.decoder == config.decoder then
+    return true -- codes of another dtype
+  end
+  return form.header == own and form.size ~= config.value_bytes or works[form.header] == true
+end
+
+-- The ids of values that cannot be decoded: a list of those that are corrupt, and one of those of whose
+-- decoder that cannot be told, since it is missing or fails.
+function codec.examine(routing, config, ids, values)
+  local failed, works, corrupt, undecodable = {}, {}, {}, {}
+  for _, form in ipairs(by_form(ids, values)) do
+    local ok, problem = pcall(codec.decode, routing, config, form.ids, form.values)
+    if ok then
+      works[form.header] = true
+    elseif problem:find('^MEMERR NOCODEC') or problem:find('^MEMERR CORRUPT')
+      or problem:find('^MEMERR BADCODEC') then
+      form.problem = problem
+      failed[#failed + 1] = form
+    else
+      error(problem, 0)
+    end
+  end
+  for _, form in ipairs(failed) do
+    local into = at_fault(config, form, form.problem, works) and corrupt or undecodable
+    for _, id in ipairs(form.ids) do
+      into[#into + 1] = id
+    end
+  end
+  return corrupt, undecodable
 end
 
 -- Refuses a codec that cannot encode and decode a state of zeros: its models are missing, or other than its

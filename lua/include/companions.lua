@@ -5,7 +5,7 @@
 --
 -- Both companions have: key(index), type, count(index); numbers(rule, values, metadata, count), those of the
 -- first `count` memories, whose metadata are JSON texts, '' or false; enter(index, ids, numbers, first, last)
--- and remove(index, ids).
+-- and remove(index, ids); lacking(index, ids, numbers), those of ids that have no such number.
 -- @include arguments
 local companions = {}
 
@@ -77,6 +77,22 @@ local function make_importance()
     end)
   end
 
+  function importance.lacking(index, ids, numbers)
+    local lacking = {}
+    chunked(1, #ids, function(from, to)
+      local members = {}
+      for i = from, to do
+        members[#members + 1] = padded(ids[i])
+      end
+      for i, score in ipairs(redis.call('ZMSCORE', importance.key(index), unpack(members))) do
+        if tonumber(score or nil) ~= numbers[from + i - 1] then
+          lacking[#lacking + 1] = ids[from + i - 1]
+        end
+      end
+    end)
+    return lacking
+  end
+
   -- Up to `limit` ids, the least important first.
   function importance.least(index, limit)
     local members = redis.call('ZRANGE', importance.key(index), 0, limit - 1)
@@ -134,6 +150,19 @@ local function make_sizes()
     end)
   end
 
+  -- Only whether there is one: RedisJSON may print metadata in more or fewer bytes than it was given.
+  function sizes.lacking(index, ids)
+    local lacking = {}
+    chunked(1, #ids, function(from, to)
+      for i, size in ipairs(redis.call('HMGET', sizes.key(index), unpack(ids, from, to))) do
+        if not tonumber(size or nil) then
+          lacking[#lacking + 1] = ids[from + i - 1]
+        end
+      end
+    end)
+    return lacking
+  end
+
   function sizes.total(index)
     return tonumber(redis.call('HGET', sizes.key(index), 'total') or 0)
   end
@@ -160,11 +189,23 @@ function companions.keys(index)
   return { key(index, 'importance'), key(index, 'sizes') }
 end
 
+-- Forgets all numbers of an agent.
+function companions.clear(index)
+  redis.call('UNLINK', unpack(companions.keys(index)))
+end
+
 -- Returns a rule's companion; one of another type is refused, before anything is written.
 function companions.must_fit(rule, index)
   local companion = companions.of(rule)
   arguments.key_type(companion.key(index), companion.type)
   return companion
+end
+
+-- The total that the agent's sizes state, as text, or false where it has none.
+function companions.stated_total(index)
+  local sizes = make_sizes()
+  local there = redis.call('TYPE', sizes.key(index)).ok == sizes.type
+  return there and redis.call('HGET', sizes.key(index), 'total')
 end
 
 -- Removes memories from whatever companions the agent has.

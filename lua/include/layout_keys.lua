@@ -84,17 +84,38 @@ function layout.from_rank(index, first, limit)
   return redis.call('ZRANGE', index, first, first + limit - 1)
 end
 
--- Those of ids that the index has, in their order.
+-- Those of ids that the index has, in their order, and the others.
 function layout.indexed(index, ids)
-  local found = {}
+  local found, others = {}, {}
   chunked(1, #ids, function(from, to)
     for i, score in ipairs(redis.call('ZMSCORE', index, unpack(ids, from, to))) do
-      if score then
-        found[#found + 1] = ids[from + i - 1]
-      end
+      local into = score and found or others
+      into[#into + 1] = ids[from + i - 1]
     end
   end)
-  return found
+  return found, others
+end
+
+-- Enters ids in the index whose values are there.
+function layout.enter(index, ids)
+  chunked(1, #ids, function(from, to)
+    local scores = {}
+    for i = from, to do
+      scores[#scores + 1] = ids[i]
+      scores[#scores + 1] = ids[i]
+    end
+    redis.call('ZADD', index, unpack(scores))
+  end)
+end
+
+-- How many bytes of memory the values of ids take, and their metadata.
+function layout.usage(index, ids)
+  local prefix, values, metadata = key_prefix(index), 0, 0
+  for _, id in ipairs(ids) do
+    values = values + (redis.call('MEMORY', 'USAGE', prefix .. id) or 0)
+    metadata = metadata + (redis.call('MEMORY', 'USAGE', prefix .. id .. ':meta') or 0)
+  end
+  return values, metadata
 end
 
 -- The first of ids[from … to] that the index has or whose keys exist, or nil.

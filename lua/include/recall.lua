@@ -25,11 +25,13 @@ function recall.reply(index, codec_key, ids, values, fields)
   return { ids, states, metadata }
 end
 
--- Adds those of `page` that have a value to ids and values.
-function recall.gather(index, page, ids, values)
+-- Adds those of `page` that have a value to ids and values, the others to `gone`.
+function recall.gather(index, page, ids, values, gone)
   for i, value in ipairs(layout.get(index, page)) do
     if value then
       ids[#ids + 1], values[#values + 1] = page[i], value
+    else
+      gone[#gone + 1] = page[i]
     end
   end
 end

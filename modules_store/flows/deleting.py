@@ -39,7 +39,7 @@ def delete_agent(agent_id: str) -> Flow[int]:
         pattern = glob_escaped(keys.memory_prefix(agent_id)) + "*"
         reply = yield command("SCAN", cursor or 0, "MATCH", pattern, "COUNT", SCAN_COUNT)
         cursor, names = int(reply[0]), reply[1]
-        deleted += yield from delete_memories(agent_id, _timestamps_of(agent_id, names))
+        deleted += yield from delete_memories(agent_id, timestamps_of(agent_id, names))
     return deleted + (yield from _delete_indexed(agent_id, "drop"))
 
 
@@ -57,7 +57,7 @@ def _delete_indexed(agent_id: str, documents: str) -> Flow[int]:
     return deleted
 
 
-def _timestamps_of(agent_id: str, names: Iterable[bytes]) -> set[int]:
+def timestamps_of(agent_id: str, names: Iterable[bytes]) -> set[int]:
     """Return the timestamps whose values or metadata have these names; what else there is is passed over."""
     prefix = keys.memory_prefix(agent_id).encode()
     found = (re.fullmatch(rb"(\d{1,16})(?::meta)?", name.removeprefix(prefix)) for name in names)

@@ -12,6 +12,7 @@ import numpy as np
 from modules_store import checks, codec, errors
 from modules_store.commands import command, script
 from modules_store.flows import Flow, ResponseError, run
+from modules_store.flows.repairing import drop_lost_of
 from modules_store.memories import Found, Memory
 
 _TYPES = ("numeric", "tag", "text")
@@ -79,7 +80,8 @@ def find_memories(
         if "same slot" in str(error) or "CROSSSLOT" in str(error):
             raise errors.UnsupportedServerError("queries need a server without cluster mode") from error
         raise
-    return Found(total, [_memory(entry, fields) for entry in entries], gone)
+    yield from drop_lost_of(gone)
+    return Found(total, [_memory(entry, fields) for entry in entries], len(gone))
 
 
 def _memory(entry: Sequence[Any], fields: str) -> Memory:

@@ -10,7 +10,8 @@ import numpy as np
 
 from modules_store import checks, codec, keys
 from modules_store.commands import Argument, ScriptCall, script
-from modules_store.flows import Flow, run
+from modules_store.flows import Flow, ResponseError, run
+from modules_store.flows.repairing import drop_lost
 from modules_store.memories import Memory
 
 FIELDS = ("both", "states", "metadata")
@@ -19,8 +20,7 @@ FIELDS = ("both", "states", "metadata")
 def recall_memory(agent_id: str, timestamp: int) -> Flow[Memory]:
     """Recall the memory that an agent has at `timestamp`; MemoryNotFoundError where there is none."""
     ids = [checks.timestamp(timestamp, "timestamp")]
-    call = _recall_call("recall_memories", agent_id, json.dumps(ids), "both", "error")
-    return parse_memories(agent_id, (yield from run(call)))[0]
+    return (yield from _recall_at(agent_id, ids, "error", "both"))[0]
 
 
 def recall_memories(
@@ -34,15 +34,16 @@ def recall_memories(
     if not ids:
         return []
     checks.integer(len(ids), "the number of timestamps", 1, checks.MAX_BATCH)
-    call = _recall_call("recall_memories", agent_id, json.dumps(ids), fields, missing)
-    return parse_memories(agent_id, (yield from run(call)))
+    return (yield from _recall_at(agent_id, ids, missing, fields))
 
 
 def recall_recent(agent_id: str, count: int, fields: str) -> Flow[list[Memory]]:
     """Recall up to `count` memories of an agent, newest first."""
     checks.choice(fields, "fields", FIELDS)
     call = _recall_call("recall_recent", agent_id, checks.integer(count, "count"), fields)
-    return parse_memories(agent_id, (yield from run(call)))
+    reply = yield from run(call)
+    yield from drop_lost(agent_id, reply[3])
+    return parse_memories(agent_id, reply)
 
 
 def recall_between(
@@ -100,6 +101,18 @@ def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
     return first, checks.MAX_TIMESTAMP if end is None else checks.timestamp(end, "end")
 
 
+def _recall_at(agent_id: str, ids: Sequence[int], missing: str, fields: str) -> Flow[list[Memory]]:
+    call = _recall_call("recall_memories", agent_id, json.dumps(ids), fields, missing)
+    try:
+        reply = yield from run(call)
+    except ResponseError as error:
+        if "MEMERR LOST " in str(error):
+            yield from drop_lost(agent_id, ids)
+        raise
+    yield from drop_lost(agent_id, reply[3])
+    return parse_memories(agent_id, reply)
+
+
 def _recall_page(
     agent_id: str, first: int, last: int, *, limit: int, newest_first: bool, fields: str
 ) -> Flow[tuple[list[Memory], int | None]]:
@@ -107,6 +120,7 @@ def _recall_page(
     checks.choice(fields, "fields", FIELDS)
     order = "newest" if newest_first else "oldest"
     reply = yield from run(_recall_call("recall_range", agent_id, first, last, limit, order, fields))
+    yield from drop_lost(agent_id, reply[4])
     return parse_memories(agent_id, reply), None if reply[3] is None else int(reply[3])
 
 

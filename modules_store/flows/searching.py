@@ -10,6 +10,7 @@ from modules_store import checks, codec, keys, torchscript
 from modules_store.commands import script
 from modules_store.flows import Flow, run_with
 from modules_store.flows.recalling import parse_memories
+from modules_store.flows.repairing import drop_lost
 from modules_store.memories import Similar
 
 
@@ -21,7 +22,8 @@ def find_similar(agent_id: str, state: Any, k: int, newest: int) -> Flow[list[Si
     row = codec.to_any_row(state, "state")
     agent_keys = [keys.index(agent_id), keys.agent_memory_system(agent_id)]
     call = script("find_similar", agent_keys, row.tobytes(), k, newest)
-    *reply, distances = yield from run_with(torchscript.publication(), "NOFUNCTION", call)
+    *reply, distances, gone = yield from run_with(torchscript.publication(), "NOFUNCTION", call)
+    yield from drop_lost(agent_id, gone)
     return [
         Similar(memory, float(distance))
         for memory, distance in zip(

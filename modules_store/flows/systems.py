@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from modules_store import bindings, builtin, checks, codec, errors, keys
 from modules_store.bindings import Binding
 from modules_store.codec import Codec
-from modules_store.commands import command, script
+from modules_store.commands import Command, command, script
+from modules_store.copies import CodecCopy
 from modules_store.flows import Flow, run
 from modules_store.policy import Policy
 
@@ -16,7 +18,12 @@ class MemorySystems:
     """The codecs and policies that a client stores with: fetched when first needed, then kept."""
 
     def __init__(
-        self, name: str | None, version: int | None, policy: Policy | None, unbound: str = "float16"
+        self,
+        name: str | None,
+        version: int | None,
+        policy: Policy | None,
+        unbound: str = "float16",
+        copies: Sequence[CodecCopy] = (),
     ) -> None:
         """Take the codec's name and its version, None for the latest at the time of fetching, and the policy.
 
@@ -29,6 +36,9 @@ class MemorySystems:
         self._policy = policy
         self._bindings: list[Binding] | None = None
         self._codecs: dict[tuple[str, int | None], Codec] = {}
+        self._documents: dict[str, str | bytes] = {}
+        self.copies = copies
+        """Codecs that are published again where their models are lost."""
         self.may_mix_slots = True
         """Whether one script may have agents of several slots; in a cluster the first refusal ends it."""
 
@@ -67,15 +77,27 @@ class MemorySystems:
     def fetch(self, name: str, version: int | None) -> Flow[Codec]:
         """Fetch a codec's document and return the codec; CodecNotFoundError where it is not published.
 
-        A built-in codec that is not published yet is published first.
+        A built-in codec that is not published yet is published first; a document that was there when this
+        client last fetched it, and is lost, is written again.
         """
         reply = yield command("JSON.GET", keys.codec(name))
-        if reply is None and name in builtin.NAMES:
-            for step in [*builtin.publication(name), command("JSON.GET", keys.codec(name))]:
+        if reply is None:
+            for step in self._publication(name):
                 reply = yield step
+        if reply:
+            self._documents[name] = reply
         document = json.loads(reply) if reply else None
         fetched = self._codecs[name, version] = codec.parse_codec_document(name, version, document)
         return fetched
+
+    def _publication(self, name: str) -> list[Command]:
+        """Return the commands that write a codec's document where it is missing, and read it."""
+        read = command("JSON.GET", keys.codec(name))
+        if name in builtin.NAMES:
+            return [*builtin.publication(name), read]
+        if name in self._documents:
+            return [command("JSON.SET", keys.codec(name), "$", self._documents[name], "NX"), read]
+        return []
 
     def refresh(self) -> Flow[None]:
         """Fetch again the client's own codec and the bindings, and forget the rest; errors are of `fetch`.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from modules_store.flows import counting
+from modules_store.flows import counting, statistics
 from modules_store.operations import Awaited, Blocking, documented_by
+from modules_store.statistics import AgentStats
 
 
 class Counting(Blocking):
@@ -26,6 +27,18 @@ class Counting(Blocking):
             seen.update(found)
             more = cursor != 0
 
+    def agent_stats(self, agent_id: str, *, sample: int = 256) -> AgentStats:
+        """Return statistics of an agent, by one script.
+
+        Numbers of bytes are those that Redis says of keys (MEMORY USAGE). Values and metadata, and what
+        follows from them, are measured on up to `sample` memories, at equal distances from the oldest to the
+        newest, and multiplied. Those of index, stream and companions Redis itself reckons from a few entries.
+        How often memories are recalled is not counted, since recalls write nothing; `AI.INFO` of a decoder
+        counts its runs and the memories it decoded. Raises InvalidInputError, ConnectionLostError,
+        ServerError.
+        """
+        return self._drive(statistics.agent_stats(agent_id, sample))
+
 
 @documented_by(Counting)
 class AsyncCounting(Awaited):
@@ -40,3 +53,6 @@ class AsyncCounting(Awaited):
                 yield agent_id
             seen.update(found)
             more = cursor != 0
+
+    async def agent_stats(self, agent_id: str, *, sample: int = 256) -> AgentStats:
+        return await self._drive(statistics.agent_stats(agent_id, sample))

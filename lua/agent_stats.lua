@@ -1,0 +1,63 @@
+#!lua flags=no-writes
+--[[ What there is of one agent, and what it takes of the server's memory.
+     KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system. KEYS[4] stream. KEYS[5] tokens.
+     KEYS[6] importance. KEYS[7] sizes. KEYS[8] priorities.
+     ARGV[1] sample, how many memories to look at, at equal distances from the oldest to the newest.
+     Returns {memories, oldest or false, newest or false, agent metadata or false, memory_system or false,
+     bytes, sampled, forms}. bytes are those of the index, both documents, the stream, the tokens, the
+     companions, and of the values and the metadata of the sample. sampled is how many of the sample have a
+     value, forms are {generation, version, bytes of their values, number} of those.
+     Errors MEMERR BADARG WRONGTYPE.
+     Cost O(sample log N). ]]
+-- @include errors
+-- @include arguments
+-- @include codec
+-- @include layout_keys
+-- @include recall
+
+local function usage(first, last)
+  local bytes = 0
+  for i = first, last do
+    bytes = bytes + (redis.call('MEMORY', 'USAGE', KEYS[i]) or 0)
+  end
+  return bytes
+end
+
+local function sample_of(index, count, wanted)
+  local ranks = {}
+  for i = 1, math.min(count, wanted) do
+    ranks[i] = math.floor((i - 1) * count / math.min(count, wanted))
+  end
+  return layout.at_ranks(index, ranks)
+end
+
+-- {generation, version, bytes, number} for each generation and version that values are of.
+local function forms_of(values)
+  local forms, form_of = {}, {}
+  for _, value in ipairs(values) do
+    local generation, version = codec.origin(value)
+    local key = generation .. ' ' .. version
+    local form = form_of[key]
+    if not form then
+      form = { generation, version, 0, 0 }
+      form_of[key], forms[#forms + 1] = form, form
+    end
+    form[3], form[4] = form[3] + #value, form[4] + 1
+  end
+  return forms
+end
+
+return errors.guard(function()
+  local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
+  arguments.key_type(index, 'zset')
+  arguments.key_type(agent_key, 'ReJSON-RL')
+  arguments.key_type(codec_key, 'ReJSON-RL')
+  local wanted = arguments.integer(ARGV[1], 'sample', 1, arguments.largest_batch)
+  local count, ids, values = layout.count(index), {}, {}
+  recall.gather(index, sample_of(index, count, wanted), ids, values, {})
+  local of_values, of_metadata = layout.usage(index, ids)
+  local bytes = { usage(1, 1), usage(2, 3), usage(4, 4), usage(5, 5), usage(6, 8), of_values, of_metadata }
+  local oldest, newest = layout.oldest(index, 1)[1] or false, layout.newest(index, 0, 1)[1] or false
+  local documents = { redis.call('JSON.GET', agent_key), redis.call('JSON.GET', codec_key) }
+  return { count, oldest, newest, documents[1], documents[2], bytes, #ids, forms_of(values) }
+end)

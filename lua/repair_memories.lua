@@ -1,0 +1,71 @@
+#!lua flags=allow-oom
+--[[ Mends memories of one agent, each by what it finds: what has no value, or a corrupt one, is dropped with
+     all that goes with it; what has a value that the index does not have is indexed; the companion of the
+     agent's retention gets its numbers. What cannot be decoded, and may be when its decoder works, stays.
+     KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
+     ARGV[1] timestamps, a JSON array of integers. ARGV[2] keep, or anew to empty the companions first.
+     Returns {lost, corrupt, indexed, removed, entered}: memories of the index without a value; with a corrupt
+     one; indexed; remnants that were removed; numbers that were entered. counters.lost and counters.repaired
+     count them.
+     Errors MEMERR BADARG WRONGTYPE.
+     Cost O(B log N) and one run of each decoder. ]]
+-- @include errors
+-- @include arguments
+-- @include timestamps
+-- @include codec
+-- @include layout_keys
+-- @include companions when used
+-- @include memories
+-- @include recall
+-- @include agents
+-- @include mending
+
+-- The rows of ids and values whose id is in none of the lists.
+local function without(ids, values, lists)
+  local left, left_ids, left_values = {}, {}, {}
+  for _, list in ipairs(lists) do
+    for _, id in ipairs(list) do
+      left[id] = true
+    end
+  end
+  for i, id in ipairs(ids) do
+    if not left[id] then
+      left_ids[#left_ids + 1], left_values[#left_values + 1] = id, values[i]
+    end
+  end
+  return left_ids, left_values
+end
+
+return errors.guard(function()
+  local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
+  arguments.key_type(index, 'zset')
+  arguments.key_type(agent_key, 'ReJSON-RL')
+  arguments.key_type(codec_key, 'ReJSON-RL')
+  local wanted = timestamps.parse(ARGV[1], 'timestamps')
+  arguments.integer(#wanted, 'the number of timestamps', 0, arguments.largest_batch)
+  if ARGV[2] ~= 'keep' and ARGV[2] ~= 'anew' then
+    errors.refuse('BADARG', 'companions is ' .. tostring(ARGV[2]) .. ', neither keep nor anew')
+  end
+  local ids, values, gone = {}, {}, {}
+  recall.gather(index, wanted, ids, values, gone)
+  local corrupt, undecodable = mending.examine(index, codec_key, ids, values)
+  local sound, sound_values = without(ids, values, { corrupt, undecodable })
+  local rule, companion = mending.companion(index, agent_key)
+  local numbers = companion and mending.numbers(rule, companion, index, sound, sound_values)
+
+  if ARGV[2] == 'anew' then
+    companions.clear(index)
+  end
+  local lost = memories.drop(index, gone)
+  memories.drop(index, corrupt)
+  local _, strangers = layout.indexed(index, sound)
+  layout.enter(index, strangers)
+  local lacking = companion and companion.lacking(index, sound, numbers) or {}
+  if companion then
+    companion.enter(index, sound, numbers, 1, #sound)
+  end
+  agents.count_gone(agent_key, lost)
+  agents.count_up(agent_key, 'lost', #corrupt)
+  agents.count_up(agent_key, 'repaired', #strangers + #gone - lost + #lacking)
+  return { lost, #corrupt, #strangers, #gone - lost, #lacking }
+end)

@@ -1,0 +1,38 @@
+#!lua flags=no-writes
+--[[ Looks for what is wrong with the memories that the index of one agent has: one step of a pass, oldest
+     first, whose caller goes on until no cursor comes back.
+     KEYS[1] index zset. KEYS[2] agent metadata. KEYS[3] agent memory_system.
+     ARGV[1] cursor that the step before returned; empty text to begin. ARGV[2] step, how many memories to
+     look at.
+     Returns {cursor or false after the last memory, looked at, without value, corrupt, undecodable,
+     lacking}, four lists of timestamps. Undecodable are those of which cannot be told whether they are
+     corrupt, as their decoder is missing or fails, or memory_system is missing; lacking those that are not,
+     or otherwise, in the companion of the agent's retention.
+     Errors MEMERR BADARG WRONGTYPE.
+     Cost O(step + log N) and one run of each decoder. ]]
+-- @include errors
+-- @include arguments
+-- @include timestamps
+-- @include codec
+-- @include layout_keys
+-- @include recall
+-- @include mending
+
+return errors.guard(function()
+  local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
+  arguments.key_type(index, 'zset')
+  arguments.key_type(agent_key, 'ReJSON-RL')
+  arguments.key_type(codec_key, 'ReJSON-RL')
+  local cursor = ARGV[1] ~= '' and timestamps.id(ARGV[1], 'cursor') or nil
+  local step = arguments.integer(ARGV[2], 'step', 1, arguments.largest_batch)
+  local page = layout.following(index, cursor, step)
+  local ids, values, gone = {}, {}, {}
+  recall.gather(index, page, ids, values, gone)
+  local corrupt, undecodable = mending.examine(index, codec_key, ids, values)
+  local rule, companion = mending.companion(index, agent_key)
+  local lacking = {}
+  if companion then
+    lacking = companion.lacking(index, ids, mending.numbers(rule, companion, index, ids, values))
+  end
+  return { #page == step and page[step], #page, gone, corrupt, undecodable, lacking }
+end)
