@@ -5,7 +5,7 @@ from __future__ import annotations
 try:
     import typer
 
-    from modules_store.cli import agents, doctor, keeping, recalling, serving, transfer
+    from modules_store.cli import agents, doctor, keeping, recalling, serving, statistics, transfer
     from modules_store.cli.common import errors_without_traceback
 except ImportError as error:
     if error.name and error.name.partition(".")[0] not in ("typer", "rich"):
@@ -17,7 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-for subject in (serving, agents, recalling, keeping, transfer, doctor):
+for subject in (serving, agents, statistics, recalling, keeping, transfer, doctor):
     for name, command in subject.COMMANDS:
         app.command(name)(errors_without_traceback()(command))
 
