@@ -26,7 +26,8 @@ from modules_store.memories import Memory
 
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _GROUP_BYTES = 64 * 2**20
-_MOST_ROWS = 16_384  # of a row group: as many memories as one store takes
+_MOST_ROWS = 16_384  # of a row group
+_ROWS_READ = 1024  # at a time, which is then stored: more would hold the server up
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def read_memories(path: Path) -> Iterator[Rows]:
     try:
         with parquet.ParquetFile(path) as file:
             columns = _columns(path, file.schema_arrow.names)
-            for batch in file.iter_batches(_MOST_ROWS, columns=columns):
+            for batch in file.iter_batches(_ROWS_READ, columns=columns):
                 yield from _by_agent(path, batch)
     except (OSError, pa.ArrowException) as error:
         raise InvalidInputError(f"cannot read memories from {path}: {error}") from error

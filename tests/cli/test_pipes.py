@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -35,6 +36,23 @@ def test_a_terminal_gets_lines_that_fit(server, filled):
     lines = os.read(main, 10_000).decode().splitlines()
     assert len(lines) == 2
     assert "…" in lines[1]
+    os.close(main)
+
+
+def test_progress_goes_to_a_terminal_and_results_to_the_pipe(server, filled):
+    main, terminal = pty.openpty()
+    answer = call(
+        "trim",
+        "--all",
+        "--json",
+        url=server.url,
+        capture_output=False,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    assert [own["agent"] for own in json.loads(answer.stdout)] == ["drone-1", "drone-2", "rover"]
+    assert b"Trimming" in os.read(main, 10_000)
     os.close(main)
 
 
