@@ -41,15 +41,8 @@ def test_a_terminal_gets_lines_that_fit(server, filled):
 
 def test_progress_goes_to_a_terminal_and_results_to_the_pipe(server, filled):
     main, terminal = pty.openpty()
-    answer = call(
-        "trim",
-        "--all",
-        "--json",
-        url=server.url,
-        capture_output=False,
-        stdout=subprocess.PIPE,
-        stderr=terminal,
-    )
+    streams = {"capture_output": False, "stdout": subprocess.PIPE, "stderr": terminal}
+    answer = call("trim", "--all", "--json", url=server.url, **streams)
     os.close(terminal)
     assert [own["agent"] for own in json.loads(answer.stdout)] == ["drone-1", "drone-2", "rover"]
     assert b"Trimming" in os.read(main, 10_000)
