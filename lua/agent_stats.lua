@@ -15,10 +15,10 @@
 -- @include layout_keys
 -- @include recall
 
-local function usage(first, last)
+local function usage(...)
   local bytes = 0
-  for i = first, last do
-    bytes = bytes + (redis.call('MEMORY', 'USAGE', KEYS[i]) or 0)
+  for _, key in ipairs({ ... }) do
+    bytes = bytes + (redis.call('MEMORY', 'USAGE', key) or 0)
   end
   return bytes
 end
@@ -56,7 +56,9 @@ return errors.guard(function()
   local count, ids, values = layout.count(index), {}, {}
   recall.gather(index, sample_of(index, count, wanted), ids, values, {})
   local of_values, of_metadata = layout.usage(index, ids)
-  local bytes = { usage(1, 1), usage(2, 3), usage(4, 4), usage(5, 5), usage(6, 8), of_values, of_metadata }
+  local companions = usage(KEYS[6], KEYS[7], KEYS[8])
+  local bytes = { usage(index), usage(agent_key, codec_key), usage(KEYS[4]), usage(KEYS[5]), companions }
+  bytes[6], bytes[7] = of_values, of_metadata
   local oldest, newest = layout.oldest(index, 1)[1] or false, layout.newest(index, 0, 1)[1] or false
   local documents = { redis.call('JSON.GET', agent_key), redis.call('JSON.GET', codec_key) }
   return { count, oldest, newest, documents[1], documents[2], bytes, #ids, forms_of(values) }

@@ -28,9 +28,11 @@ return errors.guard(function()
   recall.gather(index, ids, found, values, missing)
   local gone = layout.indexed(index, missing)
   if ARGV[3] == 'error' and missing[1] then
-    local lost = gone[1] == missing[1]
     local text = string.format('agent %s has no memory at %s', layout.agent(index), missing[1])
-    errors.refuse(lost and 'LOST' or 'NOTFOUND', lost and text .. ': Redis evicted it, or it expired' or text)
+    if gone[1] == missing[1] then
+      errors.refuse('LOST', text .. ': Redis evicted it, or it expired')
+    end
+    errors.refuse('NOTFOUND', text)
   end
   local reply = recall.reply(index, codec_key, found, values, fields)
   reply[4] = gone

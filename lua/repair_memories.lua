@@ -14,6 +14,7 @@
 -- @include timestamps
 -- @include codec
 -- @include layout_keys
+-- @include policy
 -- @include companions when used
 -- @include memories
 -- @include recall

@@ -14,7 +14,7 @@ ROWS = toy_codec.states(5)
 
 
 def find_similar(node: redis.Redis, state, k=2, newest=100, agent="a"):
-    """Run find_similar; return timestamps, states, metadata, distances."""
+    """Run find_similar; return timestamps, states, metadata, distances, gone."""
     text, blob = scripts.load("find_similar").text, np.asarray(state, "<f4").tobytes()
     agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
     return node.execute_command("EVAL_RO", text, 2, *agent_keys, blob, k, newest)
@@ -30,8 +30,8 @@ def test_the_nearest(node):
         find_similar(node, ROWS[2])
     node.execute_command(*torchscript.publication().arguments)
     before = calls.contents(node)
-    ids, states, metadata, distances = find_similar(node, ROWS[2], k=1)
-    assert (ids, metadata, distances) == ([b"3"], [None], bytes(4))
+    ids, states, metadata, distances, gone = find_similar(node, ROWS[2], k=1)
+    assert (ids, metadata, distances, gone) == ([b"3"], [None], bytes(4), [])
     assert states == ROWS[2].tobytes()
     assert calls.contents(node) == before
     node.set(keys.memory("a", 3), b"\x00")
