@@ -26,6 +26,7 @@ NEEDED: list[list[str]] = [
     ["JSON.GET", _OWN],
     ["AI.DAGEXECUTE_RO", "x"],
     ["AI.DAGRUN_RO", "x"],
+    ["AI.INFO", _OWN],
     ["TIME"],
     ["MSET", _KEY, "x"],
     ["JSON.MSET", _KEY, "$", "0"],
