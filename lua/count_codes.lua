@@ -2,9 +2,10 @@
 --[[ Counts the codes of the newest memory of one agent that Redis has not evicted: where both documents are
      gone, the length of states that a codec of any length was given follows from it.
      KEYS[1] index zset.
-     Returns their number, 0 where none of the 100 newest memories can tell.
-     Errors MEMERR WRONGTYPE.
-     Cost O(log N). ]]
+     ARGV[1] how many of the newest memories to look at, from 1.
+     Returns their number, 0 where none of these memories can tell.
+     Errors MEMERR BADARG WRONGTYPE.
+     Cost O(log N + those looked at). ]]
 -- @include errors
 -- @include arguments
 -- @include codec
@@ -12,7 +13,8 @@
 
 return errors.guard(function()
   arguments.key_type(KEYS[1], 'zset')
-  for _, value in ipairs(layout.get(KEYS[1], layout.newest(KEYS[1], 0, 100))) do
+  local newest = arguments.integer(ARGV[1], 'newest', 1, arguments.largest_batch)
+  for _, value in ipairs(layout.get(KEYS[1], layout.newest(KEYS[1], 0, newest))) do
     local codes = value and codec.count_codes(value)
     if codes then
       return codes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.progress import Progress
 from model_export.errors import ModelExportError
 from model_export.recording import Recording
 from model_export.sources import load_recording
-from modules_store.errors import MemoryStoreError
+from modules_store.cli import common
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Where the codec is: encoder.pt, decoder.pt, manifest.json.")
@@ -43,20 +42,17 @@ Agents = Annotated[
 Seed = Annotated[int, typer.Option(help="The same seed plays the same episodes and gives the same codec.")]
 Name = Annotated[str | None, typer.Option(help="Name of the codec, where not that of its configuration.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to standard output.")]
-RedisUrl = Annotated[
-    str, typer.Option(metavar="URL", help="redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
-]
+AsJson = common.AsJson
+RedisUrl = Annotated[str, typer.Option(metavar="URL", help=common.URL_FORMS)]
+
+say = common.say
 
 
 @contextmanager
 def errors_without_traceback() -> Iterator[None]:
     """End the program with one line on standard error where this project's errors come up."""
-    try:
+    with common.errors_without_traceback("model-export", (ModelExportError,)):
         yield
-    except (ModelExportError, MemoryStoreError) as error:
-        typer.echo(f"model-export: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 def load(source: str, episodes: int, quiet: bool, **options: Any) -> Recording:
@@ -68,8 +64,3 @@ def load(source: str, episodes: int, quiet: bool, **options: Any) -> Recording:
             bar.update(task, advance=1, visible=True)
 
         return load_recording(source, episodes=episodes, on_episode=advance, **options)
-
-
-def say(as_json: bool, result: object, text: str) -> None:
-    """Print `result` as JSON, or `text`."""
-    typer.echo(json.dumps(result, ensure_ascii=False) if as_json else text)

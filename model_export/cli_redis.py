@@ -9,14 +9,13 @@ from typing import Annotated, Any
 
 import redis
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model_export import publish as publishing
 from model_export.cli_options import AsJson, RedisUrl, say
 from model_export.engine import connected
 from model_export.errors import ConfigError
 from modules_store import RedisAgentMemory, keys
+from modules_store.cli.common import progress_bar
 
 CodecName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the codec.")]
 Agents = Annotated[
@@ -62,7 +61,7 @@ def re_encode(
     May be interrupted: no memory is lost, and the same command goes on.
     """
     results: list[dict[str, Any]] = []
-    with connected(redis_url) as client, _progress() as bar:
+    with connected(redis_url) as client, progress_bar() as bar:
         memory = RedisAgentMemory(client)
         for agent in _find_agents(client, agents):
             task = bar.add_task(agent, total=client.zcard(keys.index(agent)))
@@ -129,8 +128,3 @@ def _find_agents(client: redis.Redis, wanted: Iterable[str]) -> list[str]:
             raise ConfigError(f"no agent that has stored matches {text!r}")
         found += agents
     return list(dict.fromkeys(found))
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))

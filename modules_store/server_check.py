@@ -11,9 +11,9 @@ from typing import NamedTuple
 import redis
 
 from modules_store import resources
+from modules_store.doctor import WANTED_VERSION
 from modules_store.errors import MissingModuleError, ServerError, UnsupportedServerError, from_redis_error
 
-_OLDEST = {"Redis": (7, 2), "Valkey": (8, 0)}
 _COMMAND_OF = {"engine": "AI.TENSORSET", "json": "JSON.SET", "search": "FT.SEARCH"}
 _FILE_OF_NEEDED = {"engine": "redisai.so", "json": "rejson.so"}
 
@@ -58,7 +58,7 @@ def check_server(client: redis.Redis) -> ServerInfo:
 
 def refuse_old(product: str, version: str, what: str) -> None:
     """Raise UnsupportedServerError, naming `what`, where the version is too old for this package."""
-    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST[product]:
+    if tuple(int(part) for part in version.split(".")[:2]) < WANTED_VERSION[product]:
         raise UnsupportedServerError(
             f"{what} is {product} {version}; the oldest that works is Redis 7.2 or Valkey 8. Install a newer "
             "one, or use the one that `modules-store serve` starts"

@@ -24,15 +24,19 @@ MAY_IMPORT_REDIS = {
     "connections.py",
     "server.py",
     "server_check.py",
-    "cli.py",
+    "cli/common.py",
+    "cli/serving.py",
+    "cli/agents.py",
+    "cli/facts.py",
+    "cli/transfer.py",
     "errors.py",
     "flows/__init__.py",
 }
-MAY_DO_IO = {"client.py", "aio.py", "connections.py", "server.py", "cli.py"}
+MAY_DO_IO = {"client.py", "aio.py", "connections.py", "server.py"}
 IO_MODULES = {"asyncio", "socket", "subprocess", "urllib.request", "http"}
 
-# From modules_store the training side takes what it needs to publish.
-MAY_BE_USED_BY_MODEL_EXPORT = {"keys", "errors", "client", "server", "RedisAgentMemory"}
+# From modules_store the training side takes what it needs to publish, and what command lines share.
+MAY_BE_USED_BY_MODEL_EXPORT = {"keys", "errors", "client", "server", "cli", "RedisAgentMemory"}
 
 # Each layer of the engine, and those below it that it may include beside itself.
 ENGINE_LAYERS = {

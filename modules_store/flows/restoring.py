@@ -21,6 +21,7 @@ from modules_store.flows.systems import MemorySystems
 _MODEL = re.compile(
     r"MEMERR NOCODEC there is no model at memory_system:(.+):v(\d+):(encoder|decoder|latents) on"
 )
+_NEWEST = 100  # memories that are asked for the length of states
 _AGENT = re.compile(r"MEMERR NOCODEC there is no agent:\{(.*)\}:memory_system to say")
 
 
@@ -139,7 +140,7 @@ def restore_documents(systems: MemorySystems, agent_id: str) -> Flow[int | None]
     raw_bytes = metadata.get("compression", {}).get("total", {}).get("raw_bytes", 0)
     input_dim = own.input_dim or system.get("input_dim") or raw_bytes // 4
     if not input_dim:
-        input_dim = int((yield from run(script("count_codes", [keys.index(agent_id)]))))
+        input_dim = int((yield from run(script("count_codes", [keys.index(agent_id)], _NEWEST))))
     if not input_dim:
         return None
     own = codec.of_length(own, input_dim)

@@ -45,6 +45,18 @@ def test_help_names_each_command(command):
     assert invoke(command, "--help").exit_code == 0
 
 
+@pytest.mark.parametrize("arguments", [["import", "x"], ["export", "--all", "--to", "x"]])
+def test_without_pyarrow_there_is_one_clear_line(arguments):
+    script = "import sys; sys.modules['pyarrow'] = None; from modules_store.cli import main; main()"
+    answer = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("modules-store: Parquet files need pyarrow")
+    assert answer.stderr.endswith("pip install 'modules-store[parquet]'\n")
+    assert answer.stderr.count("\n") == 1
+
+
 def test_without_typer_there_is_one_clear_line():
     script = "import sys; sys.modules['typer'] = None; from modules_store.cli import main; main()"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import redis
 
 from modules_store import RedisAgentMemory, ServerError, keys
-from tests.store import toy_codec
+from tests.store import rights, toy_codec
 
-DOCS = (Path(__file__).parents[2] / "docs" / "store.md").read_text()
 ROW = toy_codec.states(1)[0]
 
 
 @pytest.fixture
 def drone(server, toy):
     """A store whose user has the documented rights."""
-    rule = DOCS[DOCS.index("ACL SETUSER drone") :].partition("```")[0]
-    toy.execute_command(*_words(rule))
+    toy.execute_command("ACL", "SETUSER", "drone", "on", ">secret", *rights.documented())
     try:
         with redis.Redis(
             unix_socket_path=str(server.unix_socket), username="drone", password="secret"
@@ -27,17 +23,6 @@ def drone(server, toy):
             yield RedisAgentMemory(client, codec="toy")
     finally:
         toy.acl_deluser("drone")
-
-
-def _words(rule: str) -> list[str]:
-    """Return the words of a rule; a selector is one word."""
-    words: list[str] = []
-    for word in rule.split():
-        if words and words[-1].startswith("(") and not words[-1].endswith(")"):
-            words[-1] += " " + word
-        else:
-            words.append(word)
-    return words
 
 
 def test_they_are_enough(drone, toy, server):

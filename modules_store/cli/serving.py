@@ -1,25 +1,21 @@
-"""The command `modules-store`: one function a subcommand. What they do is in server.py and
+"""The subcommands that start a server and look at one: `serve`, `check`. What they do is in server.py and
 server_check.py."""
 
 from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import redis
+import typer
 
-from modules_store.errors import MemoryStoreError, ServerStartError
+from modules_store.cli.common import URL_FORMS, connected
+from modules_store.errors import ServerStartError
 from modules_store.server import EmbeddedServer
 from modules_store.server_check import ServerInfo, check_server
-
-try:
-    import typer
-except ImportError as error:
-    raise SystemExit("modules-store needs typer and rich: pip install 'modules-store[cli]'") from error
 
 _DEFAULT_PORT = 6379
 _MODULE_NAMES = {"engine": "the engine", "json": "RedisJSON", "search": "RediSearch"}
@@ -43,16 +39,9 @@ RedisServer = Annotated[
 Config = Annotated[
     list[str] | None, typer.Option(metavar="LINE", help="A line of redis.conf: 'maxmemory 2gb'. Repeatable.")
 ]
-Url = Annotated[str, typer.Argument(help="redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")]
-
-app = typer.Typer(
-    help="A Redis server that compresses agents' states inside itself: start one, or check one of your own.",
-    no_args_is_help=True,
-    add_completion=False,
-)
+Url = Annotated[str, typer.Argument(help=URL_FORMS)]
 
 
-@app.command()
 def serve(
     *,
     port: Port = None,
@@ -62,22 +51,22 @@ def serve(
     redis_server: RedisServer = None,
     config: Config = None,
 ) -> None:
-    """Start a Redis server with the engine, RedisJSON and RediSearch; Ctrl-C stops it."""
+    """Start a Redis server with the engine, RedisJSON and RediSearch; Ctrl-C stops it.
+
+    Example: modules-store serve --data-dir ./data --appendonly --config 'maxmemory 2gb'
+    """
     # A service manager's SIGTERM and a closed terminal's SIGHUP end us as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
-        with (
-            _errors_without_traceback(),
-            EmbeddedServer(
-                redis_server,
-                data_dir=data_dir,
-                port=port or (None if unix_socket else _DEFAULT_PORT),
-                unix_socket=unix_socket,
-                appendonly=appendonly,
-                config=dict(setting.partition(" ")[::2] for setting in config or []),
-            ) as server,
-        ):
+        with EmbeddedServer(
+            redis_server,
+            data_dir=data_dir,
+            port=port or (None if unix_socket else _DEFAULT_PORT),
+            unix_socket=unix_socket,
+            appendonly=appendonly,
+            config=dict(setting.partition(" ")[::2] for setting in config or []),
+        ) as server:
             with redis.Redis.from_url(server.url) as client:
                 typer.echo(_greeting(server, check_server(client)))
             status = server.wait()
@@ -86,25 +75,17 @@ def serve(
         typer.echo("stopped")
 
 
-@app.command()
 def check(url: Url) -> None:
-    """Tell whether a running server has what is needed; where it has not, say what to do and exit with 1."""
-    with _errors_without_traceback(), redis.Redis.from_url(url) as client:
+    """Tell whether a running server has what is needed; where it has not, say what to do and exit with 1.
+
+    Example: modules-store check redis://127.0.0.1:6379
+    """
+    with connected(url) as client:
         typer.echo(f"{_describe(check_server(client))}: all that is needed")
 
 
-def main() -> None:
-    """Run the command line; the entry point of `modules-store`."""
-    app()
-
-
-@contextmanager
-def _errors_without_traceback() -> Iterator[None]:
-    try:
-        yield
-    except (MemoryStoreError, ValueError) as error:  # ValueError: redis-py on a URL that is none
-        typer.echo(f"modules-store: {error}", err=True)
-        raise typer.Exit(1) from error
+COMMANDS: list[tuple[str, Callable[..., None]]] = [("serve", serve), ("check", check)]
+"""For the app, which reports their errors."""
 
 
 def _describe(info: ServerInfo) -> str:

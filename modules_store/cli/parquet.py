@@ -1,0 +1,163 @@
+"""Memories in Parquet files: the columns agent, timestamp, state and metadata, a row each.
+
+`state` is a list of floats of one fixed length, so that model_export, and whatever else reads Parquet,
+takes it as it is; `metadata` is JSON text, or null. Files are written and read a row group at a time. Needs
+pyarrow.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import compute, parquet
+
+from modules_store.errors import InvalidInputError
+from modules_store.memories import Memory
+
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+_GROUP_BYTES = 64 * 2**20
+_MOST_ROWS = 16_384  # of a row group
+_ROWS_READ = 1024  # at a time, which is then stored: more would hold the server up
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Memories of one agent that follow one another in a file."""
+
+    agent_id: str
+    timestamps: list[int]
+    states: npt.NDArray[np.float32]
+    """float32[B, D]."""
+    metadata: list[dict[str, Any] | None]
+
+
+def write_memories(path: Path, memories: Iterable[Memory]) -> int:
+    """Write memories to a file, which appears at `path` once it is complete; return how many.
+
+    Raises InvalidInputError where there is none, states differ in length or the file cannot be written.
+    """
+    rest = iter(memories)
+    first = next(rest, None)
+    if first is None:
+        raise InvalidInputError("there are no memories to write")
+    features = len(first.state)
+    schema = pa.schema(
+        [
+            pa.field("agent", pa.string(), nullable=False),
+            pa.field("timestamp", pa.int64(), nullable=False),
+            pa.field("state", pa.list_(pa.float32(), features), nullable=False),
+            pa.field("metadata", pa.string()),
+        ]
+    )
+    rows_a_group = max(1, min(_MOST_ROWS, _GROUP_BYTES // (4 * max(1, features))))
+    rest, written = itertools.chain([first], rest), 0
+    with _appearing(path) as file, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        while group := list(itertools.islice(rest, rows_a_group)):
+            writer.write_batch(_record_batch(group, features, schema))
+            written += len(group)
+    return written
+
+
+def read_memories(path: Path) -> Iterator[Rows]:
+    """Read a file as `write_memories` writes it, or one whose columns are convertible to those; no metadata
+    column is none for all.
+
+    Raises InvalidInputError where the file cannot be read so.
+    """
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = _columns(path, file.schema_arrow.names)
+            for batch in file.iter_batches(_ROWS_READ, columns=columns):
+                yield from _by_agent(path, batch)
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidInputError(f"cannot read memories from {path}: {error}") from error
+
+
+def count_rows(path: Path) -> int:
+    """Return how many memories a file has; raises as `read_memories`."""
+    try:
+        return int(parquet.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidInputError(f"cannot read memories from {path}: {error}") from error
+
+
+def _record_batch(memories: list[Memory], features: int, schema: pa.Schema) -> pa.RecordBatch:
+    for one in memories:
+        if len(one.state) != features:
+            raise InvalidInputError(
+                f"agents must be of one kind, but states of {one.agent_id!r} have {len(one.state)} features "
+                f"and those before {features}"
+            )
+    values = pa.array(np.concatenate([one.state for one in memories]), pa.float32())
+    columns = [
+        pa.array([one.agent_id for one in memories], pa.string()),
+        pa.array([one.timestamp for one in memories], pa.int64()),
+        pa.FixedSizeListArray.from_arrays(values, features),
+        pa.array([_to_text(one.metadata) for one in memories], pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _to_text(metadata: Mapping[str, Any] | None) -> str | None:
+    return None if metadata is None else json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[Any]:
+    """Open a file for writing that takes its name at the end, and is removed where something fails."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidInputError(f"cannot write {path}: {error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _columns(path: Path, names: list[str]) -> list[str]:
+    for name in ("agent", "timestamp", "state"):
+        if names.count(name) != 1:
+            raise InvalidInputError(f"{path} must have one column {name!r}; it has {', '.join(names)}")
+    return ["agent", "timestamp", "state", *(["metadata"] if "metadata" in names else [])]
+
+
+def _by_agent(path: Path, batch: pa.RecordBatch) -> Iterator[Rows]:
+    """Split a batch where the agent changes."""
+    agents = batch.column("agent").cast(pa.string()).to_pylist()
+    timestamps = batch.column("timestamp").cast(pa.int64()).to_pylist()
+    states = _states(path, batch.column("state"))
+    texts = batch.column("metadata").to_pylist() if "metadata" in batch.schema.names else [None] * len(agents)
+    if None in agents or None in timestamps:
+        raise InvalidInputError(f"{path} has rows without an agent or a timestamp")
+    try:
+        metadata = [None if text is None else json.loads(text) for text in texts]
+    except ValueError as error:
+        raise InvalidInputError(f"column 'metadata' of {path} must hold JSON: {error}") from error
+    start = 0
+    for agent, rows in itertools.groupby(agents):
+        own = slice(start, start + len(list(rows)))
+        yield Rows(agent, timestamps[own], states[own], metadata[own])
+        start = own.stop
+
+
+def _states(path: Path, column: Any) -> npt.NDArray[np.float32]:
+    is_list = any(check(column.type) for check in _LISTS)
+    if not is_list or column.null_count or len(compute.list_value_length(column).unique()) != 1:
+        raise InvalidInputError(f"column 'state' of {path} must hold lists of numbers, all of one length")
+    values = column.flatten().cast(pa.float32())
+    states: npt.NDArray[np.float32] = values.to_numpy(zero_copy_only=False)
+    return states.reshape(len(column), -1)

@@ -1,0 +1,163 @@
+"""The subcommands that move memories out of Redis and in: `export`, `import`. parquet.py has the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import redis
+import typer
+
+from modules_store import KeepAll, Policy, RedisAgentMemory, checks, keys
+from modules_store.cli.common import (
+    DEFAULT_URL,
+    Agents,
+    AllAgents,
+    AsJson,
+    RedisUrl,
+    agents_of,
+    connected,
+    opened,
+    progress_bar,
+    say,
+)
+from modules_store.errors import InvalidInputError, TimestampExistsError
+from modules_store.memories import Memory
+
+if TYPE_CHECKING:
+    from modules_store.cli.parquet import Rows
+
+
+def export(
+    agents: Agents = None,
+    *,
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The Parquet file to write; replaced at the end.")],
+    all_agents: AllAgents = False,
+    redis_url: RedisUrl = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Write agents' memories to a Parquet file, agent by agent, oldest first.
+
+    States are as they are recalled, and must be of one length; metadata is JSON text.
+
+    Example: modules-store export 'drone-*' --to drones.parquet
+    """
+    parquet = _parquet()
+    with opened(redis_url) as memory, progress_bar() as bar:
+        chosen = agents_of(memory, agents, all_agents)
+        task = bar.add_task("Exporting", total=sum(memory.count_memories(agent) for agent in chosen))
+
+        def recalled() -> Iterator[Memory]:
+            for agent in chosen:
+                for one in memory.iterate_memories(agent):
+                    bar.advance(task)
+                    yield one
+
+        written = parquet.write_memories(to, recalled())
+    result = {"file": str(to), "agents": len(chosen), "memories": written}
+    say(as_json, result, f"wrote {written:,} memories of {len(chosen):,} agents to {to}")
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A Parquet file as `export` writes it.")],
+    *,
+    codec: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="By default the agent's own, or the one bound, or else float16."),
+    ] = None,
+    on_conflict: Annotated[
+        str,
+        typer.Option(metavar="error|skip", help="Of memories whose timestamps the agents have."),
+    ] = "error",
+    redis_url: RedisUrl = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Store the memories of a Parquet file, with their timestamps and metadata.
+
+    Nothing is trimmed, but by the next store of a client; streams do not get them. What was stored before an
+    error stays, and `--on-conflict skip` goes on from there.
+
+    Example: modules-store import drones.parquet --on-conflict skip
+    """
+    parquet = _parquet()
+    checks.choice(on_conflict, "--on-conflict", ("error", "skip"))
+    with connected(redis_url) as client, progress_bar() as bar:
+        importing = _Import(client, codec, skips=on_conflict == "skip")
+        task = bar.add_task("Importing", total=parquet.count_rows(file))
+        for rows in parquet.read_memories(file):
+            importing.store(rows)
+            bar.advance(task, len(rows.timestamps))
+    say(
+        as_json,
+        {"agents": len(importing.stores), "memories": importing.stored, "skipped": importing.skipped},
+        f"stored {importing.stored:,} memories of {len(importing.stores):,} agents"
+        + (f", passed over {importing.skipped:,}" if importing.skipped else ""),
+    )
+
+
+COMMANDS: list[tuple[str, Callable[..., None]]] = [("export", export), ("import", import_file)]
+"""For the app, which reports their errors."""
+
+
+@dataclass
+class _Import:
+    """Stores rows, each agent's with its codec."""
+
+    client: redis.Redis
+    codec: str | None
+    skips: bool
+    stored: int = 0
+    skipped: int = 0
+    stores: dict[str, RedisAgentMemory] = field(default_factory=dict)
+    """By agent; those of one codec share one."""
+    _of_codec: dict[str | None, RedisAgentMemory] = field(default_factory=dict)
+
+    def store(self, rows: Rows) -> None:
+        """Store rows of one agent, all or none."""
+        memory = self._store_of(checks.agent_id(rows.agent_id))
+        wanted = list(range(len(rows.timestamps)))
+        if self.skips:
+            found = self.client.zmscore(keys.index(rows.agent_id), rows.timestamps)
+            wanted = [i for i, score in enumerate(found) if score is None]
+            self.skipped += len(rows.timestamps) - len(wanted)
+        if not wanted:
+            return
+        try:
+            memory.store_agent_memories(
+                rows.agent_id,
+                rows.states[wanted],
+                [rows.metadata[i] for i in wanted],
+                [rows.timestamps[i] for i in wanted],
+            )
+        except TimestampExistsError as error:
+            raise TimestampExistsError(
+                f"{error}; stored {self.stored:,} memories before it; --on-conflict skip passes over such"
+            ) from error
+        self.stored += len(wanted)
+
+    def _store_of(self, agent: str) -> RedisAgentMemory:
+        if agent not in self.stores:
+            codec = self.codec or self._codec_of(agent)
+            if codec not in self._of_codec:
+                self._of_codec[codec] = RedisAgentMemory(self.client, codec=codec, policy=Policy(KeepAll()))
+            self.stores[agent] = self._of_codec[codec]
+        return self.stores[agent]
+
+    def _codec_of(self, agent: str) -> str | None:
+        """Return the codec of an agent that has memories, None for another."""
+        text: Any = self.client.execute_command("JSON.GET", keys.agent_memory_system(agent))
+        return None if text is None else str(json.loads(text)["name"])
+
+
+def _parquet() -> Any:
+    """Return the module that reads and writes Parquet, which needs pyarrow."""
+    try:
+        from modules_store.cli import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise InvalidInputError(
+            f"Parquet files need pyarrow ({error}): pip install 'modules-store[parquet]'"
+        ) from error
+    return parquet

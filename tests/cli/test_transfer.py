@@ -1,0 +1,162 @@
+"""`modules-store export` and `import`: files of memories, and codecs trained on them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from model_export.sources import load_recording
+from modules_store import KeepAll, Policy, RedisAgentMemory, keys
+from tests.cli.conftest import FIRST
+from tests.store import toy_codec
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "memories.parquet"
+
+
+def memories_of(memory, agent):
+    return [(one.timestamp, one.state.tolist(), one.metadata) for one in memory.iterate_memories(agent)]
+
+
+def test_the_file(run, filled, file):
+    assert run("export", "drone-*", "rover", "--to", file) == f"wrote 13 memories of 3 agents to {file}\n"
+    table = parquet.read_table(file)
+    assert table.schema.field("state").type == pa.list_(pa.float32(), 6)
+    assert table.schema.field("timestamp").type == pa.int64()
+    assert table["agent"].to_pylist() == ["drone-1"] * 5 + ["drone-2"] * 5 + ["rover"] * 3
+    assert table["timestamp"].to_pylist() == [*range(FIRST, FIRST + 5)] * 2 + [1, 2, 3]
+    assert json.loads(table["metadata"][4].as_py()) == {"n": 4, "note": "[bold]é"}
+    assert table["metadata"].to_pylist()[-3:] == [None] * 3
+    assert np.array_equal(table["state"].to_pylist()[:5], toy_codec.states(5))
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_there_and_back(run, filled, file, redis_client):
+    before = {agent: memories_of(filled, agent) for agent in filled.agent_ids()}
+    result = json.loads(run("export", "--all", "--to", file, "--json"))
+    assert result == {"file": str(file), "agents": 3, "memories": 13}
+    for agent in before:
+        filled.delete_agent(agent)
+    filled.bind("drone-*", "toy")
+    stored = json.loads(run("import", file, "--json"))
+    assert stored == {"agents": 3, "memories": 13, "skipped": 0}
+    assert {agent: memories_of(filled, agent) for agent in filled.agent_ids()} == before
+    assert [_codec_of(redis_client, agent) for agent in ("drone-1", "rover")] == ["toy", "float16"]
+
+
+def test_codec_that_is_named(run, filled, file, redis_client):
+    run("export", "rover", "--to", file)
+    filled.delete_agent("rover")
+    assert run("import", file, "--codec", "toy") == "stored 3 memories of 1 agents\n"
+    assert _codec_of(redis_client, "rover") == "toy"
+    assert "'none' is not published" in run("import", file, "--codec", "none", code=1)
+
+
+def test_timestamps_that_are_taken(run, filled, file):
+    run("export", "--all", "--to", file)
+    filled.delete_memories("drone-1", [FIRST + 1])
+    filled.delete_memories("drone-2", [FIRST, FIRST + 4])
+    refusal = run("import", file, code=1)
+    assert f"agent drone-1 already has a memory at {FIRST}" in refusal
+    assert "stored 0 memories before it; --on-conflict skip passes over such" in refusal
+    expected = "stored 3 memories of 3 agents, passed over 10\n"
+    assert run("import", file, "--on-conflict", "skip") == expected
+    assert [filled.count_memories(agent) for agent in ("drone-1", "drone-2", "rover")] == [5, 5, 3]
+    assert "--on-conflict is 'x', not one of error, skip" in run("import", file, "--on-conflict", "x", code=1)
+
+
+def test_more_than_a_row_group_and_a_threshold(run, redis_client, file):
+    memory = RedisAgentMemory(redis_client, policy=Policy(KeepAll()))
+    states = np.arange(40_000, dtype=np.float32).reshape(20_000, 2) % 1000
+    for start in range(0, 20_000, 10_000):
+        some = range(start, start + 10_000)
+        memory.store_agent_memories("a", states[start : start + 10_000], timestamps=some)
+    run("export", "a", "--to", file)
+    assert parquet.ParquetFile(file).num_row_groups == 2
+    redis_client.flushall()
+    run("import", file)
+    assert memory.count_memories("a") == 20_000
+    recalled = [one.state for one in memory.iterate_memories("a", fields="states")]
+    assert np.array_equal(recalled, states)
+
+
+def test_a_file_of_other_tools(run, redis_client, file):
+    table = pa.table(
+        {
+            "state": pa.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], pa.list_(pa.float64())),
+            "agent": pa.array(["b", "a", "b"]).dictionary_encode(),
+            "timestamp": pa.array([1, 1, 2], pa.int32()),
+            "reward": [0.5, 0.5, 0.5],
+        }
+    )
+    parquet.write_table(table, file)
+    assert run("import", file) == "stored 3 memories of 2 agents\n"
+    memory = RedisAgentMemory(redis_client)
+    assert memories_of(memory, "b") == [(1, [1.0, 2.0], None), (2, [5.0, 6.0], None)]
+
+
+def columns(**other):
+    return {"agent": ["a"], "timestamp": [1], "state": [[1.0]], **other}
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"agent": ["a"], "state": [[1.0]]}, "must have one column 'timestamp'; it has agent, state"),
+        (columns(agent=[None]), "has rows without an agent or a timestamp"),
+        (columns(agent=["{a}"]), "braces and control characters are illegal"),
+        (columns(timestamp=[-1]), "timestamps[0] is -1"),
+        (columns(timestamp=["x"]), "cannot read memories"),
+        (columns(state=[[float("nan")]]), "not a finite float32"),
+        (columns(state=[1.0]), "column 'state'"),
+        (columns(state=[["x"]]), "cannot read memories"),
+        (columns(state=[None]), "column 'state'"),
+        (columns(metadata=["{"]), "must hold JSON"),
+        (columns(metadata=["[1]"]), "not a mapping"),
+        (
+            {"agent": ["a", "a"], "timestamp": [1, 2], "state": [[1.0], [1.0, 2.0]]},
+            "lists of numbers, all of one length",
+        ),
+    ],
+)
+def test_files_that_cannot_be_imported(run, redis_client, file, table, says):
+    parquet.write_table(pa.table(table), file)
+    refusal = run("import", file, code=1)
+    assert says in refusal
+    assert refusal.count("\n") == 1
+    assert redis_client.zcard(keys.index("a")) == 0
+
+
+def test_files_that_are_none(run, redis_client, file):
+    assert f"cannot read memories from {file}" in run("import", file, code=1)
+    file.write_text("x")
+    assert f"cannot read memories from {file}" in run("import", file, code=1)
+
+
+def test_what_export_refuses(run, filled, file, redis_client):
+    assert "no agent that has memories matches 'x*'" in run("export", "x*", "--to", file, code=1)
+    assert "there are no memories to write" in run("export", "nobody", "--to", file, code=1)
+    assert f"cannot write {file}/x" in run("export", "rover", "--to", file / "x", code=1)
+    file.write_text("before")
+    RedisAgentMemory(redis_client).store_agent_memory("short", [1.0])
+    refusal = run("export", "rover", "short", "--to", file, code=1)
+    assert "states of 'short' have 1 features and those before 6" in refusal
+    assert file.read_text() == "before"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_an_export_is_what_a_codec_is_trained_on(run, filled, file):
+    run("export", "--all", "--to", file)
+    recording = load_recording(file, episode_column="agent")
+    assert np.array_equal(recording.states[:5], toy_codec.states(5))
+    assert recording.episodes.tolist() == [0] * 5 + [1] * 5 + [2] * 3
+
+
+def _codec_of(client, agent):
+    return json.loads(client.execute_command("JSON.GET", keys.agent_memory_system(agent)))["name"]
