@@ -145,7 +145,9 @@ def train(
         torch.manual_seed(options.seed)
         learned, validation = _without_validation(states)
         start = _best_linear(config, learned, validation)
-        whole = start is not None and start.transform == "none"
+        # Codebooks of plain features are a start that training hardly leaves: on an ant in 32 bytes, the
+        # error on validation states was 0.139 from there and 0.133 from principal axes, which began higher.
+        whole = start is not None and start.transform == "none" and config.bottleneck != "codebook"
         run = _Run(
             planned(config, learned, linear=whole),
             learned,
