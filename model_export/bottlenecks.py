@@ -23,7 +23,7 @@ from model_export.cells import best_cells, ranges_to_try
 from model_export.config import GroupDimensions
 from model_export.entropy import FactorizedPrior
 from model_export.layers import GroupedLinear, round_straight_through
-from model_export.levels import allot_levels, split_words
+from model_export.levels import allot_levels, best_words
 from model_export.quantizers import CENTROIDS, CODE_MAX, CODE_MIN, CodebookIndexer, LevelPacker, Rounder
 
 # Codes span this many times the largest value of a usual training batch, so that clamping stays rare.
@@ -171,7 +171,7 @@ class Scalar(Bottleneck):
     def __init__(self, dimensions: Sequence[GroupDimensions]) -> None:
         super().__init__()
         self.latents = [group.latents for group in dimensions]
-        self.words = [split_words(group.codes) for group in dimensions]
+        self.sizes_bytes = [group.codes for group in dimensions]
         self.budget_bits = 8 * sum(group.codes for group in dimensions)
         count = sum(self.latents)
         self.quantizer = self._packer([0.0] * count)
@@ -250,8 +250,10 @@ class Scalar(Bottleneck):
         word_of: list[int] = []
         levels: list[int] = []
         start = 0
-        for latents, words in zip(self.latents, self.words, strict=True):
-            own_words, own_levels = allot_levels(rates[start : start + latents], words)
+        for latents, size_bytes in zip(self.latents, self.sizes_bytes, strict=True):
+            own = rates[start : start + latents]
+            words = best_words(own, size_bytes)
+            own_words, own_levels = allot_levels(own, words)
             word_of += [len(word_bytes) + word for word in own_words]
             word_bytes += words
             levels += own_levels
