@@ -168,6 +168,13 @@ def best_other(result: dict[str, Any]) -> dict[str, Any]:
     return best
 
 
+def ratio_to(best: dict[str, Any], ours: dict[str, Any]) -> float:
+    """Return how many times the other's error ours has; infinity where the other has none."""
+    if best["nrmse"]:
+        return float(ours["nrmse"] / best["nrmse"])
+    return float("inf") if ours["nrmse"] else 1.0
+
+
 def kind_of(result: dict[str, Any]) -> str:
     """Name the bottleneck that ours ended with, and say whether training did not help."""
     return f"{result['bottleneck']}{', linear' if result['linear'] else ''}"
@@ -176,7 +183,7 @@ def kind_of(result: dict[str, Any]) -> str:
 def verdict(result: dict[str, Any]) -> str:
     """Say in a sentence how ours compares."""
     ours, best = result["rows"][0], best_other(result)
-    ratio = ours["nrmse"] / best["nrmse"]
+    ratio = ratio_to(best, ours)
     text = (
         f"{result['set']} in {result['bytes']} bytes: {ratio:.2f} of the error of {best['name']} "
         f"({kind_of(result)})"
@@ -218,10 +225,10 @@ def summary_lines(results: Sequence[dict[str, Any]]) -> list[str]:
     for result in results:
         ours, best = result["rows"][0]["nrmse"], best_other(result)
         reached = ours <= AIM * best["nrmse"]
-        ratio = f"{'**' * reached}{ours / best['nrmse']:.2f}{'**' * reached}"
+        ratio = f"{'**' * reached}{ratio_to(best, result['rows'][0]):.2f}{'**' * reached}"
         lines.append(
-            f"| {result['set']} | {result['bytes']} | {ours:.4f} | {kind_of(result)} "
-            f"| {best['nrmse']:.4f} | {best['name']} | {ratio} |"
+            f"| {result['set']} | {result['bytes']} | {ours:.3g} | {kind_of(result)} "
+            f"| {best['nrmse']:.3g} | {best['name']} | {ratio} |"
         )
     return lines
 
@@ -239,9 +246,9 @@ def set_lines(name: str, results: Sequence[dict[str, Any]]) -> list[str]:
     ]
     for result in results:
         for row in result["rows"]:
-            errors = " | ".join(f"{row['group_nrmse'][group]:.4f}" for group in groups)
+            errors = " | ".join(f"{row['group_nrmse'][group]:.3g}" for group in groups)
             lines.append(
-                f"| {row['stored_bytes']} | {row['name']} | {row['nrmse']:.4f} | {errors} "
+                f"| {row['stored_bytes']} | {row['name']} | {row['nrmse']:.3g} | {errors} "
                 f"| {row['zstd_block_bytes']:.1f} |"
             )
     return lines
