@@ -36,9 +36,9 @@ RELAXED_SHARE = 0.3
 # States with rare, large features make rare, large gradients; unclipped, the error on 348 features of a
 # humanoid in 16 bytes was 0.33 instead of 0.30.
 LARGEST_GRADIENT = 0.5
-# Codebooks that start with less error than this learn at a rate that much lower, down to a share: what is fine
-# enough is soon undone. On an ant in 32 bytes, from 0.165, training at 8e-3 never came below that again, at 2e-3
-# it ended at 0.139. Levels do not need it, and short trainings have no time for less.
+# Codebooks that start with less error than this learn at a rate that much lower, down to a share: what is
+# fine enough is soon undone. On an ant in 32 bytes, from 0.165, training at 8e-3 never came below that again,
+# at 2e-3 it ended at 0.139. Levels do not need it, and short trainings have no time for less.
 FULL_RATE_ERROR, LEAST_RATE_SHARE = 0.3, 0.5
 
 
