@@ -76,7 +76,7 @@ def best_words(rates: Sequence[float], size_bytes: int) -> list[int]:
 
     def loss(words: list[int]) -> float:
         _, levels = allot_levels(rates, words)
-        return sum(4.0**rate / count**2 for rate, count in zip(rates, levels, strict=True))
+        return math.fsum(math.pow(4, rate) / count**2 for rate, count in zip(rates, levels, strict=True))
 
     splits = word_splits(size_bytes)
     return splits[0] if len(splits) == 1 else min(splits, key=loss)
