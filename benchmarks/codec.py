@@ -35,7 +35,7 @@ FOLDER = Path("build/bench-codec")
 BUDGETS_BYTES = (8, 16, 32, 64)
 # What a codec is to stay under, as a share of the best simple way's error.
 AIM = 0.8
-OPTIONS = TrainingOptions(steps=1500, batch_size=512, learning_rate=4e-3, hidden_dim=256, patience=20)
+OPTIONS = TrainingOptions(steps=4000, batch_size=512, learning_rate=8e-3, hidden_dim=256, patience=20)
 
 
 @dataclass(frozen=True)
