@@ -168,12 +168,26 @@ def best_other(result: dict[str, Any]) -> dict[str, Any]:
     return best
 
 
+def ratio_to(best: dict[str, Any], ours: dict[str, Any]) -> float:
+    """Return how many times the other's error ours has; infinity where the other has none."""
+    if best["nrmse"]:
+        return float(ours["nrmse"] / best["nrmse"])
+    return float("inf") if ours["nrmse"] else 1.0
+
+
+def kind_of(result: dict[str, Any]) -> str:
+    """Name the bottleneck that ours ended with, and say whether training did not help."""
+    return f"{result['bottleneck']}{', linear' if result['linear'] else ''}"
+
+
 def verdict(result: dict[str, Any]) -> str:
     """Say in a sentence how ours compares."""
     ours, best = result["rows"][0], best_other(result)
-    ratio = ours["nrmse"] / best["nrmse"]
-    kind = f"{result['bottleneck']}{', linear' if result['linear'] else ''}"
-    text = f"{result['set']} in {result['bytes']} bytes: {ratio:.2f} of the error of {best['name']} ({kind})"
+    ratio = ratio_to(best, ours)
+    text = (
+        f"{result['set']} in {result['bytes']} bytes: {ratio:.2f} of the error of {best['name']} "
+        f"({kind_of(result)})"
+    )
     if ratio > 1:
         return f"{text}; use that instead"
     return text if ratio <= AIM else f"{text}; the aim is missed"
@@ -198,32 +212,46 @@ def show(result: dict[str, Any]) -> None:
 
 
 def as_markdown(results: Sequence[dict[str, Any]]) -> str:
-    """Return the tables for the documentation."""
-    lines = []
+    """Return the tables of the documentation: what ours comes to, then every way on every set."""
+    lines = [*summary_lines(results), ""]
     for name in dict.fromkeys(result["set"] for result in results):
-        own = [result for result in results if result["set"] == name]
-        first = own[0]
-        groups = list(SETS[name].groups)
-        lines += [
-            f"### {first['environment']}: {first['features']} features, {first['varying']} of them varying",
-            "",
-            f"Learned from {first['states']:,} states, measured on {first['held_out']:,} of other episodes.",
-            "",
-            f"| bytes | way | error | {' | '.join(groups)} | after zstd | |",
-            f"|{' --- |' * (5 + len(groups))}",
-        ]
-        for result in own:
-            for row in result["rows"]:
-                ratio = result["rows"][0]["nrmse"] / best_other(result)["nrmse"]
-                kind = f"{result['bottleneck']}{', linear' if result['linear'] else ''}"
-                note = f"{kind}: **{ratio:.2f}** of the best other" if row["name"] == "ours" else ""
-                errors = " | ".join(f"{row['group_nrmse'][group]:.4f}" for group in groups)
-                lines.append(
-                    f"| {row['stored_bytes']} | {row['name']} | {row['nrmse']:.4f} | {errors} "
-                    f"| {row['zstd_block_bytes']:.1f} | {note} |"
-                )
-        lines.append("")
+        lines += [*set_lines(name, [result for result in results if result["set"] == name]), ""]
     return "\n".join(lines)
+
+
+def summary_lines(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a table of ours and the best other in each set and size."""
+    lines = ["| set | bytes | ours | bottleneck | best other | | ratio |", f"|{' --- |' * 7}"]
+    for result in results:
+        ours, best = result["rows"][0]["nrmse"], best_other(result)
+        reached = ours <= AIM * best["nrmse"]
+        ratio = f"{'**' * reached}{ratio_to(best, result['rows'][0]):.2f}{'**' * reached}"
+        lines.append(
+            f"| {result['set']} | {result['bytes']} | {ours:.3g} | {kind_of(result)} "
+            f"| {best['nrmse']:.3g} | {best['name']} | {ratio} |"
+        )
+    return lines
+
+
+def set_lines(name: str, results: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a set's heading, what was learned from, and a table of every way in each size."""
+    first, groups = results[0], list(SETS[name].groups)
+    lines = [
+        f"### {first['environment']}: {first['features']} features, {first['varying']} of them varying",
+        "",
+        f"Learned from {first['states']:,} states, measured on {first['held_out']:,} of other episodes.",
+        "",
+        f"| bytes | way | error | {' | '.join(groups)} | after zstd |",
+        f"|{' --- |' * (4 + len(groups))}",
+    ]
+    for result in results:
+        for row in result["rows"]:
+            errors = " | ".join(f"{row['group_nrmse'][group]:.3g}" for group in groups)
+            lines.append(
+                f"| {row['stored_bytes']} | {row['name']} | {row['nrmse']:.3g} | {errors} "
+                f"| {row['zstd_block_bytes']:.1f} |"
+            )
+    return lines
 
 
 if __name__ == "__main__":

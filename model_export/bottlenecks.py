@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model_export.cells import best_cells, ranges_to_try
 from model_export.config import GroupDimensions
 from model_export.entropy import FactorizedPrior
 from model_export.layers import GroupedLinear, round_straight_through
-from model_export.levels import allot_levels, split_words
+from model_export.levels import allot_levels, best_words
 from model_export.quantizers import CENTROIDS, CODE_MAX, CODE_MIN, CodebookIndexer, LevelPacker, Rounder
 
 # Codes span this many times the largest value of a usual training batch, so that clamping stays rare.
@@ -33,12 +34,13 @@ RANGE_MOMENTUM = 0.02
 COMMITMENT = 0.25
 # How fast the price of a bit follows the gap between the bits in use and those in the budget.
 PRICE_RATE = 0.02
-# Unseen states reach farther than those learned from. Levels are fitted as if this share of them were
-# stretched so much; it decides only where levels are so many that the rest loses next to nothing.
-UNSEEN_SHARE = 1e-5
-UNSEEN_STRETCH = 2.0
-# Rows that codebooks, levels and rotations are first fitted to: k-means gains nothing from more.
-FIT_ROWS = 32768
+# How often levels are divided anew by the errors that the division before has left; the best is taken.
+ALLOTMENTS = 5
+# Rows that levels and linear maps are first fitted to, and codebooks; faiss would draw no more.
+FIT_ROWS, CLUSTERED_ROWS = 32768, 65536
+
+# faiss's k-means is ten times slower on narrower vectors.
+LEAST_PART = 8
 
 Affine = tuple[Tensor, Tensor]
 """Weight [out, in] and bias [out]."""
@@ -169,7 +171,7 @@ class Scalar(Bottleneck):
     def __init__(self, dimensions: Sequence[GroupDimensions]) -> None:
         super().__init__()
         self.latents = [group.latents for group in dimensions]
-        self.words = [split_words(group.codes) for group in dimensions]
+        self.sizes_bytes = [group.codes for group in dimensions]
         self.budget_bits = 8 * sum(group.codes for group in dimensions)
         count = sum(self.latents)
         self.quantizer = self._packer([0.0] * count)
@@ -221,7 +223,7 @@ class Scalar(Bottleneck):
         self.log_step.fill_(high)
         scaled = centered / math.exp(high)
         self.prior.initialize(scaled)
-        self._allot(_entropies(scaled.round()), centered)
+        self._allot(_entropies(scaled.round()), latents[:FIT_ROWS])
         self.common_log_step.fill_(high)
         self.relaxed.fill_(False)
 
@@ -234,9 +236,9 @@ class Scalar(Bottleneck):
 
     @torch.no_grad()
     def settle(self, latents: Tensor) -> None:
-        centered = latents[:FIT_ROWS] - self.center
-        scaled = centered / self.log_step.exp()
-        self._allot(self.prior.bits(scaled.round()).mean(dim=0), centered)
+        rows = latents[:FIT_ROWS]
+        scaled = (rows - self.center) / self.log_step.exp()
+        self._allot(self.prior.bits(scaled.round()).mean(dim=0), rows)
         self.relaxed.fill_(False)
 
     def _middle(self) -> Tensor:
@@ -248,17 +250,34 @@ class Scalar(Bottleneck):
         word_of: list[int] = []
         levels: list[int] = []
         start = 0
-        for latents, words in zip(self.latents, self.words, strict=True):
-            own_words, own_levels = allot_levels(rates[start : start + latents], words)
+        for latents, size_bytes in zip(self.latents, self.sizes_bytes, strict=True):
+            own = rates[start : start + latents]
+            words = best_words(own, size_bytes)
+            own_words, own_levels = allot_levels(own, words)
             word_of += [len(word_bytes) + word for word in own_words]
             word_bytes += words
             levels += own_levels
             start += latents
         return LevelPacker(word_bytes, word_of, levels)
 
-    def _allot(self, rates: Tensor, centered: Tensor) -> None:
-        self.quantizer.load_state_dict(self._packer(rates.tolist()).state_dict())
-        self.log_step.copy_(_best_steps(centered, self.quantizer.levels).log())
+    def _allot(self, rates: Tensor, latents: Tensor) -> None:
+        """Give levels by rates, FLOAT[Z], then move them to where they lower the squared error more.
+
+        With many levels the best division leaves all latents the same error, and 2 ** r times the levels
+        leave 4 ** -r of it. Rates alone leave out how far rare values reach, which levels have to cover.
+        """
+        ranges = ranges_to_try(latents)
+        least = math.inf
+        for _ in range(ALLOTMENTS):
+            packer = self._packer(rates.tolist())
+            center, step, errors = best_cells(latents, packer.levels, ranges)
+            if float(errors.sum()) < least:
+                least = float(errors.sum())
+                self.quantizer.load_state_dict(packer.state_dict())
+                self.center.copy_(center)
+                self.log_step.copy_(step.log())
+            wanted = packer.levels.log2() + (errors / errors.mean()).clamp(min=1e-6).log2() / 2
+            rates = wanted.clamp(min=0.0)
 
 
 class Codebook(Bottleneck):
@@ -298,12 +317,15 @@ class Codebook(Bottleneck):
     @torch.no_grad()
     def initialize(self, latents: Tensor) -> None:
         codes, _, code_dim = self.codebooks.shape
-        quantizer = faiss.ProductQuantizer(codes * code_dim, codes, 8)
+        parts = fit_rows(latents).reshape(-1, codes, code_dim)
+        # Zeros change no distance.
+        padded = np.pad(parts, ((0, 0), (0, 0), (0, max(0, LEAST_PART - code_dim))))
+        quantizer = faiss.ProductQuantizer(codes * padded.shape[2], codes, 8)
         # Without a warning on standard error where training states are few.
         quantizer.cp.min_points_per_centroid = 1
-        quantizer.train(fit_rows(latents))
-        trained = faiss.vector_to_array(quantizer.centroids).reshape(codes, CENTROIDS, code_dim)
-        self.codebooks.copy_(torch.from_numpy(trained))
+        quantizer.train(padded.reshape(len(padded), -1))
+        trained = faiss.vector_to_array(quantizer.centroids).reshape(codes, CENTROIDS, -1)
+        self.codebooks.copy_(torch.from_numpy(trained[:, :, :code_dim].copy()))
 
 
 BOTTLENECKS: dict[str, type[Rounding | Scalar | Codebook]] = {
@@ -315,7 +337,7 @@ BOTTLENECKS: dict[str, type[Rounding | Scalar | Codebook]] = {
 
 def fit_rows(values: Tensor) -> np.ndarray:
     """Return float32[≥ 256, …] for k-means: the first rows, or all of them several times."""
-    rows = values[:FIT_ROWS].detach().cpu().numpy()
+    rows = values[:CLUSTERED_ROWS].detach().cpu().numpy()
     if len(rows) < CENTROIDS:
         rows = np.resize(rows, (CENTROIDS, rows.shape[1]))
     return np.ascontiguousarray(rows, dtype=np.float32)
@@ -335,22 +357,3 @@ def _entropies(codes: Tensor) -> Tensor:
         shares = counts / counts.sum()
         found.append(-(shares * shares.log2()).sum())
     return torch.stack(found)
-
-
-def _best_steps(centered: Tensor, levels: Tensor) -> Tensor:
-    """Return the step of each column at which that many levels lose least, in squared error; FLOAT[Z]."""
-    largest = centered.abs().amax(dim=0).clamp(min=1e-6)
-    middle = (levels - 1) / 2
-    best_error = torch.full_like(largest, torch.inf)
-    best = 2 * largest
-
-    def lost(values: Tensor, step: Tensor) -> Tensor:
-        digits = torch.minimum((values / step + middle).round().clamp(min=0.0), 2 * middle)
-        return (values - (digits - middle) * step).square().mean(dim=0)
-
-    for share in torch.logspace(math.log2(0.04), math.log2(2 * UNSEEN_STRETCH), 56, base=2).tolist():
-        step = 2 * largest * share / levels
-        error = lost(centered, step) + UNSEEN_SHARE * lost(UNSEEN_STRETCH * centered, step)
-        better = error < best_error
-        best, best_error = torch.where(better, step, best), torch.where(better, error, best_error)
-    return best

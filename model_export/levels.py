@@ -55,10 +55,31 @@ def water_filled_error(variances: Tensor, bits: float) -> float:
     return float(variances.double().clamp(max=water_level(variances, bits)).sum())
 
 
-def split_words(size_bytes: int) -> list[int]:
-    """Divide bytes into words of up to 6 of nearly equal size."""
-    count = math.ceil(size_bytes / BYTES_IN_WORD)
-    return [size_bytes // count + (i < size_bytes % count) for i in range(count)]
+def word_splits(size_bytes: int) -> list[list[int]]:
+    """Return every way to divide bytes into the fewest words, without regard to order; the evenest first."""
+
+    def of(total: int, count: int, most: int) -> list[list[int]]:
+        if count == 0:
+            return [[]]
+        least = math.ceil(total / count)
+        sizes = range(least, min(most, total - count + 1) + 1)
+        return [[size, *rest] for size in sizes for rest in of(total - size, count - 1, size)]
+
+    return of(size_bytes, math.ceil(size_bytes / BYTES_IN_WORD), BYTES_IN_WORD)
+
+
+def best_words(rates: Sequence[float], size_bytes: int) -> list[int]:
+    """Return the division into words in which levels by `rates` lose least.
+
+    Few values of many levels fit one word better than another: 17 of 15 bits into 32 bytes.
+    """
+
+    def loss(words: list[int]) -> float:
+        _, levels = allot_levels(rates, words)
+        return math.fsum(math.pow(4, rate) / count**2 for rate, count in zip(rates, levels, strict=True))
+
+    splits = word_splits(size_bytes)
+    return splits[0] if len(splits) == 1 else min(splits, key=loss)
 
 
 def allot_levels(rates: Sequence[float], word_bytes: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -66,7 +87,7 @@ def allot_levels(rates: Sequence[float], word_bytes: Sequence[int]) -> tuple[lis
 
     Args:
         rates: bits that each value would like, relative to one another; from 0.
-        word_bytes: the words, as `split_words` made them.
+        word_bytes: the words, say those of `best_words`.
 
     Returns:
         For each value its word, and its number of levels (1 where it gets no room).

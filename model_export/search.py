@@ -9,13 +9,15 @@ from numpy.typing import ArrayLike
 
 from model_export.config import CodecConfig
 from model_export.errors import ConfigError
-from model_export.train import TrainedCodec, TrainingOptions, train
+from model_export.train import TRANSFORMS, TrainedCodec, TrainingOptions, train
 
-# Bottlenecks with a budget of bytes. Which is better depends on how many bits a feature gets, and on whether
-# features are Gaussian, sparse or discrete; a short training of each tells.
+# Bottlenecks with a budget of bytes. Which is better, and from which linear codec it should begin, depends
+# on how many bits a feature gets, and on whether features are Gaussian, sparse or discrete; a short training
+# of each tells. What begins with less error need not end so: on an ant in 8 bytes codebooks of the features
+# began at 0.41 and had 0.39 after 600 steps, those of principal axes 0.33.
 CANDIDATES = ("scalar", "codebook")
 # Share of the steps that candidates are compared after.
-TRIAL_SHARE = 0.15
+TRIAL_SHARE = 0.1
 # From so many bytes a feature on, codebooks of 256 vectors cannot compete, and are not tried.
 MOST_CODEBOOK_BYTES_PER_FEATURE = 1.0
 
@@ -35,9 +37,9 @@ def train_for_bytes(
 ) -> TrainedCodec:
     """Train the codec of least error whose stored row has `total_bytes` bytes.
 
-    Both bottlenecks with a budget train for a while; the better one, by its error on the validation states
-    within the training states, trains to the end. Where no training beats a linear codec, that is what comes
-    back.
+    Both bottlenecks with a budget train for a while from both linear codecs; the best, by its error on the
+    validation states within the training states, trains to the end. Where no training beats a linear codec,
+    that is what comes back.
 
     Args:
         config: name, groups and kinds of features; its bottleneck is replaced.
@@ -119,14 +121,29 @@ def _best(
     if total_bytes > MOST_CODEBOOK_BYTES_PER_FEATURE * config.input_dim:
         kinds = ("scalar",)
     configs = {kind: _with_budget(config, kind, total_bytes) for kind in kinds}
-    chosen = kinds[0]
-    if len(kinds) > 1:
-        trial = replace(options, steps=max(1, int(options.steps * TRIAL_SHARE)) if options.steps else 0)
-        errors = {kind: run(own, trial).metrics["validation_nrmse"] for kind, own in configs.items()}
-        chosen = min(errors, key=lambda kind: errors[kind])
-        tried = ", ".join(f"{kind} {error:.4f}" for kind, error in errors.items())
-        note(f"validation error in {total_bytes} bytes after {trial.steps} steps: {tried}; taking {chosen}")
-    return run(configs[chosen], options)
+    if not options.steps:
+        return min((run(own, options) for own in configs.values()), key=_validation_error)
+    trial = replace(options, steps=max(1, int(options.steps * TRIAL_SHARE)))
+    errors = {
+        (kind, start): _validation_error(run(own, replace(trial, start=start)))
+        for kind, own in configs.items()
+        for start in TRANSFORMS
+    }
+    kind, start = min(errors, key=lambda candidate: errors[candidate])
+    tried = ", ".join(f"{_described(*candidate)} {error:.4f}" for candidate, error in errors.items())
+    note(
+        f"validation error in {total_bytes} bytes after {trial.steps} steps: {tried}; "
+        f"taking {_described(kind, start)}"
+    )
+    return run(configs[kind], replace(options, start=start))
+
+
+def _described(kind: str, start: str) -> str:
+    return f"{kind} of {'features' if start == 'none' else 'principal axes'}"
+
+
+def _validation_error(codec: TrainedCodec) -> float:
+    return codec.metrics["validation_nrmse"]
 
 
 def _linear(config: CodecConfig, total_bytes: int, options: TrainingOptions, run: Train) -> TrainedCodec:

@@ -36,6 +36,12 @@ RELAXED_SHARE = 0.3
 # States with rare, large features make rare, large gradients; unclipped, the error on 348 features of a
 # humanoid in 16 bytes was 0.33 instead of 0.30.
 LARGEST_GRADIENT = 0.5
+# Codebooks that start with less error than this learn at a lower rate, by the square of the share and down to
+# a least one: what is fine enough is soon undone. On an ant in 32 bytes, from 0.165, training at 8e-3 never
+# came below that again, at 2e-3 it ended at 0.139. Levels do not need it.
+FULL_RATE_ERROR, LEAST_RATE_SHARE = 0.3, 0.25
+# What linear codecs make of the features first: nothing, or their principal axes.
+TRANSFORMS = ("none", "principal")
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,16 @@ class TrainingOptions:
         steps: batches to learn from; they, not the number of states, set how long training takes. 0 gives the
             linear codec that training would start from.
         batch_size: states in a batch.
-        learning_rate: at its peak; it falls to zero by the last step.
+        learning_rate: at its peak; it falls to zero by the last step. Codebooks that start with little error
+            take less.
         kl_weight: weight of the KL divergence beside the squared error.
         rate_weight: price of a bit a feature, in units of a feature's variance, for a rounding bottleneck.
             Its rows stay as long as they are, but what compresses them further gains.
         hidden_dim: width of the model's wider hidden layers.
         evaluations: how often, evenly over the steps, the validation error is measured.
         patience: evaluations without a better one after which training stops.
+        start: the linear codec that "scalar" and "codebook" train from: of the features as they are, "none",
+            of their "principal" axes, or the "best" of the two, from which training need not end best.
         device: "cpu", or a CUDA device as torch names it.
         seed: the same seed and states give the same codec on the same machine's CPU.
     """
@@ -65,6 +74,7 @@ class TrainingOptions:
     hidden_dim: int = 128
     evaluations: int = 20
     patience: int = 10
+    start: str = "best"
     device: str = "cpu"
     seed: int = 0
 
@@ -79,6 +89,8 @@ class TrainingOptions:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ConfigError(f"{name} must be an integer of at least {least}, not {value!r}")
+        if self.start not in ("best", *TRANSFORMS):
+            raise ConfigError(f"start must be best, {' or '.join(TRANSFORMS)}, not {self.start!r}")
         if not self.learning_rate > 0 or self.kl_weight < 0 or self.rate_weight < 0:
             raise ConfigError("learning_rate must be positive, kl_weight and rate_weight not negative")
 
@@ -145,14 +157,11 @@ def train(
         torch.manual_seed(options.seed)
         learned, validation = _without_validation(states)
         start = _best_linear(config, learned, validation)
-        whole = start is not None and start.transform == "none"
-        run = _Run(
-            planned(config, learned, linear=whole),
-            learned,
-            validation,
-            options,
-            "none" if whole else "principal",
-        )
+        transform = "principal" if start is None else start.transform
+        if start is not None and options.start != "best":
+            transform = options.start
+        plan = planned(config, learned, linear=transform == "none")
+        run = _Run(plan, learned, validation, options, transform)
         if checkpoint is not None:
             found = fingerprint([config.to_dict(), asdict(options)], states)
             run.checkpoint = Checkpoint(Path(checkpoint), found)
@@ -242,7 +251,7 @@ def _best_linear(config: CodecConfig, states: Tensor, validation: Tensor) -> _Li
         return None
     plan = planned(replace(config, group_latents=None), states, linear=True)
     found = []
-    for transform in ("none", "principal"):
+    for transform in TRANSFORMS:
         # Their hidden layers add nothing, so they are as narrow as they can be.
         vae = FeatureGroupedVAE.from_config(plan, hidden_dim=1)
         vae.initialize(states, transform)
@@ -284,9 +293,12 @@ class _Run:
         self.step, self.best_step, self.stale = 0, 0, 0
         self.history: list[Evaluation] = []
         self.checkpoint: Checkpoint | None = None
-        self.optimizer = torch.optim.Adam(self.vae.parameters(), lr=options.learning_rate, fused=True)
+        rate = options.learning_rate
+        if config.bottleneck == "codebook":
+            rate *= min(1.0, max(LEAST_RATE_SHARE, (self.best_error / FULL_RATE_ERROR) ** 2))
+        self.optimizer = torch.optim.Adam(self.vae.parameters(), lr=rate, fused=True)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, options.learning_rate, total_steps=options.steps + 1, pct_start=0.1
+            self.optimizer, rate, total_steps=options.steps + 1, pct_start=0.1
         )
 
     def fit(self, title: str, show: bool, on_evaluation: Callable[[Evaluation], object] | None) -> None:

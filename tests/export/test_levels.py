@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from model_export.levels import (
     MOST_BITS,
     allot_levels,
+    best_words,
     share_bytes,
-    split_words,
     water_filled_error,
     water_level,
+    word_splits,
 )
 from model_export.quantizers import LevelPacker
 
@@ -77,11 +78,21 @@ def test_equal_groups_share_equally():
 
 
 @given(st.integers(1, 200))
-def test_words_are_as_few_and_as_equal_as_can_be(size_bytes):
-    words = split_words(size_bytes)
-    assert sum(words) == size_bytes
-    assert len(words) == math.ceil(size_bytes / 6)
-    assert max(words) - min(words) <= 1
+def test_words_are_as_few_as_can_be_and_the_first_division_is_even(size_bytes):
+    splits = word_splits(size_bytes)
+    for words in splits:
+        assert sum(words) == size_bytes
+        assert len(words) == math.ceil(size_bytes / 6)
+        assert 1 <= min(words) <= max(words) <= 6
+    assert max(splits[0]) - min(splits[0]) <= 1
+    assert len({tuple(sorted(words)) for words in splits}) == len(splits)
+
+
+def test_words_suit_the_values_in_them():
+    words = best_words([15.0] * 17, 32)
+    counts = sorted(allot_levels([15.0] * 17, words)[1])
+    # In even words, 6, 6 and four times 5 bytes, nine values would have 10,321 levels.
+    assert counts == [10321] * 6 + [65536] * 11
 
 
 @settings(deadline=None)
@@ -91,7 +102,7 @@ def test_words_are_as_few_and_as_equal_as_can_be(size_bytes):
 @example([15.0, 15.0], 6)
 @example([0.0] * 5, 12)
 def test_levels_fit_their_words_and_a_float32(rates, size_bytes):
-    words = split_words(size_bytes)
+    words = word_splits(size_bytes)[0]
     word_of, levels = allot_levels(rates, words)
     packer = LevelPacker(words, word_of, levels)
     highest = [[count - 1 for count in levels]]
@@ -101,7 +112,7 @@ def test_levels_fit_their_words_and_a_float32(rates, size_bytes):
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 8), min_size=1, max_size=30), st.integers(1, 30))
 def test_a_larger_rate_gets_no_fewer_levels_within_a_word(rates, size_bytes):
-    words = split_words(size_bytes)
+    words = word_splits(size_bytes)[0]
     word_of, levels = allot_levels(rates, words)
     for word in range(len(words)):
         ordered = sorted((rates[i], levels[i]) for i in range(len(rates)) if word_of[i] == word)
@@ -113,7 +124,7 @@ def test_a_larger_rate_gets_no_fewer_levels_within_a_word(rates, size_bytes):
 @settings(deadline=None)
 @given(st.lists(st.floats(1, 8), min_size=1, max_size=12), st.integers(1, 24))
 def test_words_are_nearly_full(rates, size_bytes):
-    words = split_words(size_bytes)
+    words = word_splits(size_bytes)[0]
     word_of, levels = allot_levels(rates, words)
     for word, size in enumerate(words):
         own = [count for count, at in zip(levels, word_of, strict=True) if at == word]

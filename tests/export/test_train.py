@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -109,3 +111,22 @@ def test_unusable_states_are_refused(unusable, what, held_out):
         train(CONFIG, unusable, held_out, SHORT, progress=False)
     with pytest.raises(ConfigError, match="held_out_states"):
         train(CONFIG, held_out, unusable, SHORT, progress=False)
+
+
+@pytest.mark.parametrize("bottleneck", ["scalar", "codebook"])
+def test_training_starts_where_it_is_told_to(bottleneck):
+    states = correlated_states(2000, features=12, factors=4)
+    config = CodecConfig("start", 12, None, {"all": (0, 12)}, bottleneck=bottleneck, total_bytes=3)
+    errors = {}
+    for start in ("none", "principal", "best"):
+        options = replace(SHORT, steps=1, start=start)
+        errors[start] = train(config, states[:1500], states[1500:], options, progress=False).history[0][
+            "loss"
+        ]
+    assert errors["none"] != errors["principal"]
+    assert errors["best"] in (errors["none"], errors["principal"])
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(ConfigError, match="start must be best, none or principal, not 'pca'"):
+        TrainingOptions(start="pca")
