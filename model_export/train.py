@@ -60,8 +60,9 @@ class TrainingOptions:
         hidden_dim: width of the model's wider hidden layers.
         evaluations: how often, evenly over the steps, the validation error is measured.
         patience: evaluations without a better one after which training stops.
-        start: the linear codec that "scalar" and "codebook" train from: of the features as they are, "none",
-            of their "principal" axes, or the "best" of the two, from which training need not end best.
+        start: the linear codec that "scalar" and "codebook" train from, and that is taken where training does
+            not help: of the features as they are, "none", of their "principal" axes, or the "best" of the
+            two, from which training need not end best.
         device: "cpu", or a CUDA device as torch names it.
         seed: the same seed and states give the same codec on the same machine's CPU.
     """
@@ -140,9 +141,8 @@ def train(
     Returns:
         The model, and metrics: `nrmse` and `nrmse_GROUP` (`metrics.normalized_rmse`) on the held-out states,
         `train_states`, `held_out_states`, `steps`, `seconds`, `bits` (what a state's codes cost at their
-        learned probabilities), `validation_nrmse` (groups weighed by importance) and `linear`: 1 where a
-        linear codec, the one that training began with or another, was better on the validation states and
-        was taken, else 0.
+        learned probabilities), `validation_nrmse` (groups weighed by importance) and `linear`: 1 where the
+        linear codec was better on the validation states and was taken, else 0.
 
     Raises:
         ConfigError: states that are empty, of another width than `config.input_dim`, or not finite; a
@@ -156,10 +156,8 @@ def train(
     with _one_thread(), torch.random.fork_rng():
         torch.manual_seed(options.seed)
         learned, validation = _without_validation(states)
-        start = _best_linear(config, learned, validation)
+        start = _best_linear(config, learned, validation, options.start)
         transform = "principal" if start is None else start.transform
-        if start is not None and options.start != "best":
-            transform = options.start
         plan = planned(config, learned, linear=transform == "none")
         run = _Run(plan, learned, validation, options, transform)
         if checkpoint is not None:
@@ -241,8 +239,8 @@ class _LinearCodec(NamedTuple):
     error: float
 
 
-def _best_linear(config: CodecConfig, states: Tensor, validation: Tensor) -> _LinearCodec | None:
-    """Return plain scalar or product quantisation, or that of principal axes, whichever is better.
+def _best_linear(config: CodecConfig, states: Tensor, validation: Tensor, start: str) -> _LinearCodec | None:
+    """Return plain scalar or product quantisation, or that of principal axes, as `start` says.
 
     Sparse features, say contact forces, are better left as they are; most others are not. A rounding
     bottleneck has its own linear start only.
@@ -251,7 +249,7 @@ def _best_linear(config: CodecConfig, states: Tensor, validation: Tensor) -> _Li
         return None
     plan = planned(replace(config, group_latents=None), states, linear=True)
     found = []
-    for transform in TRANSFORMS:
+    for transform in TRANSFORMS if start == "best" else (start,):
         # Their hidden layers add nothing, so they are as narrow as they can be.
         vae = FeatureGroupedVAE.from_config(plan, hidden_dim=1)
         vae.initialize(states, transform)
