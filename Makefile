@@ -24,7 +24,7 @@ $(VENV)/.tools: constraints.txt
 
 $(VENV)/.installed: $(VENV)/.tools pyproject.toml $(ENGINE_SOURCES)
 	@echo "==> Installing the packages and building the engine (another minute or two)"
-	@$(PIP) --no-build-isolation --editable '.[dev,export,report,embedded,demo]'
+	@$(PIP) --no-build-isolation --editable '.[dev,export,report,embedded,demo,replay]'
 	@touch $@
 
 setup: $(VENV)/.installed ## Create .venv, build the engine, install both packages in it
