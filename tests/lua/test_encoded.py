@@ -67,13 +67,14 @@ def test_codes_that_the_codec_cannot_have_made_leave_nothing(node, arguments, ma
 
 def test_recalled_as_they_are_stored(node):
     calls.store(node, ROWS, timestamps=[1, 2, 3], metadata=["", '{"n":1}', ""])
-    ids, encoded, metadata = recall_encoded(node, 10, "both encoded")
+    ids, encoded, metadata, gone = recall_encoded(node, 10, "both encoded")
     decoder = b"memory_system:toy:v1:decoder"
     assert [int(timestamp) for timestamp in ids] == [3, 2, 1]
     assert encoded == [6, [decoder, b"INT8", 6, None, CODES[::-1].tobytes()]]
     assert metadata == [None, b'{"n":1}', None]
-    assert recall_encoded(node, 10, "states encoded")[1:] == [encoded, []]
-    assert recall_encoded(node, 10, "metadata encoded")[1:] == [b"", metadata]
+    assert gone == []
+    assert recall_encoded(node, 10, "states encoded")[1:] == [encoded, [], []]
+    assert recall_encoded(node, 10, "metadata encoded")[1:] == [b"", metadata, []]
 
 
 def test_a_group_for_each_version(node):
@@ -81,7 +82,7 @@ def test_a_group_for_each_version(node):
     toy_codec.publish(node, version=2)
     calls.store(node, ROWS[1:2], timestamps=[2], configuration=calls.configuration_of("toy", 2))
     calls.store(node, ROWS[2:], timestamps=[3])
-    _, encoded, _ = recall_encoded(node, 10, "states encoded")
+    _, encoded, *_ = recall_encoded(node, 10, "states encoded")
     assert encoded == [
         6,
         [b"memory_system:toy:v1:decoder", b"INT8", 6, [1, 3], CODES[[2, 0]].tobytes()],

@@ -35,11 +35,11 @@ def indexed(redis_client, wait_until) -> redis.Redis:
 def test_what_is_found(indexed):
     before = calls.contents(indexed)
     total, entries, gone = find_memories(indexed, "@t:[1 2]", order="DESC")
-    assert (total, gone) == (2, 0)
+    assert (total, gone) == (2, [])
     assert entries == [[b"a", b"%d" % t, ROWS[t - 1].tobytes(), b'{"n":%d}' % (t - 1)] for t in (2, 1)]
     assert find_memories(indexed, fields="states", limit=1)[1] == [[b"a", b"1", ROWS[0].tobytes(), None]]
     assert find_memories(indexed, fields="metadata", offset=2)[1] == [[b"a", b"3", b"", b'{"n":2}']]
-    assert find_memories(indexed, "@t:[9 9]") == [0, [], 0]
+    assert find_memories(indexed, "@t:[9 9]") == [0, [], []]
     assert find_memories(indexed, " * ", "@t:[2 2]")[0] == 1
     assert calls.contents(indexed) == before
 
