@@ -9,15 +9,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+
+from modules_store import RedisAgentMemory
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FIRST_PROGRAM = README.partition("## First program")[2].partition("\n### ")[0]
+FIRST_PROGRAM, MORE = (
+    README.partition(title)[2].partition("\n### ")[0] for title in ("## First program", "### What")
+)
 
 
-def blocks(language: str) -> list[str]:
-    all_blocks = re.findall(r"^```(\w*)\n(.*?)^```$", FIRST_PROGRAM, re.MULTILINE | re.DOTALL)
+def blocks(language: str, section: str = FIRST_PROGRAM) -> list[str]:
+    all_blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     return [text for its_language, text in all_blocks if its_language == language]
 
 
@@ -55,6 +60,16 @@ def test_the_first_program(server, redis_client, states, tmp_path, monkeypatch):
         moved = memory.get_recent_memories("drone-7", 100)
         memory.store_agent_memory("drone-7", states[0])
     np.testing.assert_allclose(moved[-1].state, states[0], atol=0.01 * states.std())
+
+
+def test_the_commands(server, redis_client, states, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODULES_STORE_URL", server.url)
+    with RedisAgentMemory(server.url) as memory:
+        memory.store_agent_memories("drone-7", states)
+    (commands,) = blocks("", MORE)
+    run(commands, server.url)
+    assert pq.read_table("memories.parquet").num_rows == len(states)
 
 
 def run(commands: str, url: str) -> None:
