@@ -100,7 +100,7 @@ format: setup ## Rewrite Python and C++ in the project's format
 bench: setup ## Measure stores and recalls a second
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-bench-store: setup ## Measure each operation of the store: round trips, time for 1, 100 and 1,000 memories (two minutes)
+bench-store: setup ## Measure each operation of the store: round trips, time for 1, 100 and 1,000 memories (a minute)
 	@$(BIN)/python -m benchmarks.operations $(ARGS)
 
 bench-engine: setup ## Measure the engine beside PING and the bare model (two minutes; ARGS=…, such as --json FILE)
