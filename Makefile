@@ -11,7 +11,7 @@ ENGINE_SOURCES := $(shell find engine -name '*.cc' -o -name '*.h' -o -name CMake
 CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua' -o -name '*.pt' -o -name '*.json')
 
 # A file's tests share fixtures, so they stay together.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-asan soak-tsan lint format bench bench-store bench-engine bench-codec clean
