@@ -3,7 +3,7 @@ std = "lua51"
 max_line_length = 110
 read_globals = {
   "redis", "cjson", "cmsgpack", "struct", "bit", "KEYS", "ARGV",
-  "agents", "arguments", "codec", "companions", "errors", "layout", "memories", "mending", "nearest", "policy",
-  "priorities", "random", "ranks", "recall", "retentions", "sampling", "store", "stream", "timestamps",
+  "agents", "arguments", "chunks", "codec", "companions", "errors", "layout", "memories", "mending", "nearest",
+  "policy", "priorities", "random", "ranks", "recall", "retentions", "sampling", "store", "stream", "timestamps",
   "tokens", "trim", -- lua/include
 }

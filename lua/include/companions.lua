@@ -7,19 +7,11 @@
 -- first `count` memories, whose metadata are JSON texts, '' or false; enter(index, ids, numbers, first, last)
 -- and remove(index, ids); lacking(index, ids, numbers), those of ids that have no such number.
 -- @include arguments
+-- @include chunks
 local companions = {}
-
-local CHUNK = 1000 -- memories a call, as in the layout
 
 local function key(index, name)
   return index:sub(1, -#'memories' - 1) .. name
-end
-
--- Calls visit(from, to) for every chunk of first … last.
-local function chunked(first, last, visit)
-  for from = first, last, CHUNK do
-    visit(from, math.min(from + CHUNK - 1, last))
-  end
 end
 
 local function make_importance()
@@ -57,7 +49,7 @@ local function make_importance()
   end
 
   function importance.enter(index, ids, numbers, first, last)
-    chunked(first, last, function(from, to)
+    chunks.each(first, last, function(from, to)
       local entries = {}
       for i = from, to do
         entries[#entries + 1] = string.format('%.17g', numbers[i])
@@ -68,7 +60,7 @@ local function make_importance()
   end
 
   function importance.remove(index, ids)
-    chunked(1, #ids, function(from, to)
+    chunks.each(1, #ids, function(from, to)
       local members = {}
       for i = from, to do
         members[#members + 1] = padded(ids[i])
@@ -79,7 +71,7 @@ local function make_importance()
 
   function importance.lacking(index, ids, numbers)
     local lacking = {}
-    chunked(1, #ids, function(from, to)
+    chunks.each(1, #ids, function(from, to)
       local members = {}
       for i = from, to do
         members[#members + 1] = padded(ids[i])
@@ -126,7 +118,7 @@ local function make_sizes()
 
   -- What is new or has changed counts towards the total.
   function sizes.enter(index, ids, numbers, first, last)
-    chunked(first, last, function(from, to)
+    chunks.each(first, last, function(from, to)
       local entries, sum = {}, 0
       local known = redis.call('HMGET', sizes.key(index), unpack(ids, from, to))
       for i = from, to do
@@ -140,7 +132,7 @@ local function make_sizes()
   end
 
   function sizes.remove(index, ids)
-    chunked(1, #ids, function(from, to)
+    chunks.each(1, #ids, function(from, to)
       local sum = 0
       for _, size in ipairs(redis.call('HMGET', sizes.key(index), unpack(ids, from, to))) do
         sum = sum + (size or 0)
@@ -153,7 +145,7 @@ local function make_sizes()
   -- Only whether there is one: RedisJSON may print metadata in more or fewer bytes than it was given.
   function sizes.lacking(index, ids)
     local lacking = {}
-    chunked(1, #ids, function(from, to)
+    chunks.each(1, #ids, function(from, to)
       for i, size in ipairs(redis.call('HMGET', sizes.key(index), unpack(ids, from, to))) do
         if not tonumber(size or nil) then
           lacking[#lacking + 1] = ids[from + i - 1]

@@ -2,10 +2,9 @@
 -- documents and the index; another layout would be another file with the same functions. Each takes the index
 -- key, from which the others derive: agent:{ID}:memories, agent:{ID}:memory:TS, agent:{ID}:memory:TS:meta.
 -- @include errors
+-- @include chunks
 -- @include ranks
 local layout = {}
-
-local CHUNK = 1000 -- memories a call: unpack() takes under 8000 values, and a call uses up to three a memory
 
 local function key_prefix(index)
   return index:sub(1, -#'ies' - 1) .. 'y:'
@@ -14,13 +13,6 @@ end
 -- The agent's id as it stands in the index key.
 function layout.agent(index)
   return index:match('{(.*)}')
-end
-
--- Calls visit(from, to) for every chunk of first … last.
-local function chunked(first, last, visit)
-  for from = first, last, CHUNK do
-    visit(from, math.min(from + CHUNK - 1, last))
-  end
 end
 
 local function keys_of(index, ids, from, to, suffix)
@@ -87,7 +79,7 @@ end
 -- Those of ids that the index has, in their order, and the others.
 function layout.indexed(index, ids)
   local found, others = {}, {}
-  chunked(1, #ids, function(from, to)
+  chunks.each(1, #ids, function(from, to)
     for i, score in ipairs(redis.call('ZMSCORE', index, unpack(ids, from, to))) do
       local into = score and found or others
       into[#into + 1] = ids[from + i - 1]
@@ -98,7 +90,7 @@ end
 
 -- Enters ids in the index whose values are there.
 function layout.enter(index, ids)
-  chunked(1, #ids, function(from, to)
+  chunks.each(1, #ids, function(from, to)
     local scores = {}
     for i = from, to do
       scores[#scores + 1] = ids[i]
@@ -146,7 +138,7 @@ function layout.must_be_new(index, ids)
     end
     seen[id] = true
   end
-  chunked(1, #ids, function(from, to)
+  chunks.each(1, #ids, function(from, to)
     local id = first_taken(index, ids, from, to)
     if id then
       errors.refuse('EXISTS', string.format('agent %s already has a memory at %s', layout.agent(index), id))
@@ -176,7 +168,7 @@ function layout.describe(index, ids, metadata)
   local prefix = key_prefix(index)
   local head = '{"agent":' .. cjson.encode(layout.agent(index)) .. ',"timestamp":'
   local written = {}
-  chunked(1, #metadata, function(from, to)
+  chunks.each(1, #metadata, function(from, to)
     local arguments = {}
     for i = from, to do
       if metadata[i] ~= '' then
@@ -200,7 +192,7 @@ end
 
 -- Takes the metadata documents of ids back whose memories are not written yet.
 function layout.undescribe(index, ids)
-  chunked(1, #ids, function(from, to)
+  chunks.each(1, #ids, function(from, to)
     redis.call('UNLINK', unpack(keys_of(index, ids, from, to, ':meta')))
   end)
 end
@@ -208,7 +200,7 @@ end
 -- Writes and indexes the memories first … last; value and metadata go at `expiry`, where that is given.
 function layout.put(index, ids, values, first, last, expiry)
   local prefix = key_prefix(index)
-  chunked(first, last, function(from, to)
+  chunks.each(first, last, function(from, to)
     local entries, scores = {}, {}
     for i = from, to do
       local id, n = ids[i], 2 * (i - from)
@@ -227,7 +219,7 @@ end
 -- The values of ids, false where there is none.
 function layout.get(index, ids)
   local values = {}
-  chunked(1, #ids, function(from, to)
+  chunks.each(1, #ids, function(from, to)
     for i, value in ipairs(redis.call('MGET', unpack(keys_of(index, ids, from, to, '')))) do
       values[from + i - 1] = value
     end
@@ -257,7 +249,7 @@ end
 -- The metadata of ids as JSON texts, false where there is none.
 function layout.metadata(index, ids)
   local texts = {}
-  chunked(1, #ids, function(from, to)
+  chunks.each(1, #ids, function(from, to)
     local arguments = keys_of(index, ids, from, to, ':meta')
     arguments[#arguments + 1] = '.metadata'
     for i, text in ipairs(redis.call('JSON.MGET', unpack(arguments))) do
@@ -270,7 +262,7 @@ end
 -- Removes memories: value, metadata and index entry together; returns how many the index had.
 function layout.drop(index, ids)
   local indexed = 0
-  chunked(1, #ids, function(from, to)
+  chunks.each(1, #ids, function(from, to)
     indexed = indexed + redis.call('ZREM', index, unpack(ids, from, to))
     redis.call('UNLINK', unpack(keys_of(index, ids, from, to, '')))
     redis.call('UNLINK', unpack(keys_of(index, ids, from, to, ':meta')))

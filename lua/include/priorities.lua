@@ -3,10 +3,10 @@
 -- sampled (enter_priorities.lua). Whatever drops a memory drops its priority.
 -- @include errors
 -- @include arguments
+-- @include chunks
 -- @include ranks
 local priorities = {}
 
-local CHUNK = 1000 -- memories a call, as in the layout
 local LEAST, LARGEST = 2 ^ -32, 2 ^ 32 -- what is beyond is brought to these: so there are few buckets
 local FIRST = 1 -- the priority of memories that enter where none has one
 
@@ -22,14 +22,14 @@ end
 -- how many had none.
 local function add(index, option, ids, first, last, priority_of)
   local added = 0
-  for from = first, last, CHUNK do
+  chunks.each(first, last, function(from, to)
     local entries = { option }
-    for i = from, math.min(from + CHUNK - 1, last) do
+    for i = from, to do
       entries[#entries + 1] = priority_of(i)
       entries[#entries + 1] = ids[i]
     end
     added = added + redis.call('ZADD', priorities.key(index), unpack(entries))
-  end
+  end)
   return added
 end
 
@@ -60,9 +60,9 @@ function priorities.drop(index, ids)
   if redis.call('TYPE', priorities.key(index)).ok ~= 'zset' then
     return
   end
-  for from = 1, #ids, CHUNK do
-    redis.call('ZREM', priorities.key(index), unpack(ids, from, math.min(from + CHUNK - 1, #ids)))
-  end
+  chunks.each(1, #ids, function(from, to)
+    redis.call('ZREM', priorities.key(index), unpack(ids, from, to))
+  end)
 end
 
 -- Forgets all of them.

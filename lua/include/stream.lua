@@ -3,10 +3,9 @@
 -- by then, and `metadata`, a JSON text, where there is some.
 -- @include errors
 -- @include arguments
+-- @include chunks
 -- @include layout_keys
 local stream = {}
-
-local CHUNK = 1000 -- ids a call, as in the layout
 
 function stream.key(index)
   return index:sub(1, -#'memories' - 1) .. 'stream'
@@ -53,13 +52,13 @@ end
 -- Removes entries where there is a stream. A key of another type is not ours, so its error is none of ours.
 function stream.drop(index, ids)
   local key = stream.key(index)
-  for from = 1, #ids, CHUNK do
+  chunks.each(1, #ids, function(from, to)
     local entries = {}
-    for i = from, math.min(from + CHUNK - 1, #ids) do
+    for i = from, to do
       entries[#entries + 1] = ids[i] .. '-0'
     end
     redis.pcall('XDEL', key, unpack(entries))
-  end
+  end)
 end
 
 return stream
