@@ -45,6 +45,7 @@ __all__ = [
     "CodecMismatchError",
     "CodecNotFoundError",
     "ConnectionLostError",
+    "Converted",
     "CorruptMemoryError",
     "DeadlineExceededError",
     "Finding",

@@ -1,8 +1,9 @@
 -- The directory of a packed agent, its index: the string agent:{ID}:memories, a head and an entry for each
 -- segment in the order of their timestamps. An entry is {
 --   number      names the segment's keys,
---   header, width   the memories' own header and how many bytes of codes each has: those of a segment are alike,
+--   header, width   the memories' own header, and how many bytes of codes each has: all of a segment alike,
 --   expiring    whether its memories expire, each at its own time,
+--   documents   whether their metadata are documents of their own, not a column,
 --   grown       whether it was appended to, so that Redis holds room for more,
 --   base        the timestamp from which those of the rows count,
 --   first, last timestamps of its oldest and its newest memory,
@@ -21,7 +22,7 @@ local HEAD = '<I4I4' -- format of the directory, the number of the next segment
 local ENTRY = '<i8i8i8i8i8I4I4I4I4I4Bc3'
 local FORMAT = 1
 local SMALL_BYTES = HEAD_BYTES + 64 * ENTRY_BYTES
-local EXPIRING, GROWN = 1, 2
+local EXPIRING, GROWN, DOCUMENTS = 1, 2, 4
 
 local function unpack_entry(text, at)
   local base, first, last, position, expires, number, skip, rows, text_bytes, width, kind, header =
@@ -29,12 +30,13 @@ local function unpack_entry(text, at)
   return {
     base = base, first = first, last = last, position = position, expires = expires, number = number,
     skip = skip, rows = rows, text_bytes = text_bytes, width = width, header = header,
-    expiring = kind % 2 == EXPIRING, grown = kind >= GROWN,
+    expiring = bit.band(kind, EXPIRING) > 0, grown = bit.band(kind, GROWN) > 0,
+    documents = bit.band(kind, DOCUMENTS) > 0,
   }
 end
 
 local function pack_entry(e)
-  local kind = (e.expiring and EXPIRING or 0) + (e.grown and GROWN or 0)
+  local kind = (e.expiring and EXPIRING or 0) + (e.grown and GROWN or 0) + (e.documents and DOCUMENTS or 0)
   return struct.pack(ENTRY, e.base, e.first, e.last, e.position, e.expires, e.number, e.skip, e.rows,
     e.text_bytes, e.width, kind, e.header)
 end

@@ -6,22 +6,14 @@
 -- Methods and contracts are those of layout_keys.lua. What Redis has evicted of a segment is gone; where that
 -- is the column of timestamps, the segment counts as one memory, at its first timestamp, until it is dropped.
 -- @include errors
+-- @include timestamps
+-- @include documents
 -- @include directory
 -- @include segments
 -- @include packed_pages
 -- @include packed_reading
 -- @include packed_writing
 local layout_packed = {}
-
-local function to_texts(timestamps)
-  local texts = {}
-  for i = 1, #timestamps do
-    local timestamp = timestamps[i]
-    -- Lua itself prints 14 digits, and does it in half the time.
-    texts[i] = timestamp < 1e14 and timestamp .. '' or string.format('%.0f', timestamp)
-  end
-  return texts
-end
 
 local function to_numbers(ids)
   local numbers = {}
@@ -91,7 +83,7 @@ function layout_packed:at(ids)
 end
 
 function layout_packed:ids(page)
-  return to_texts((packed_reading.timestamps(self, page)))
+  return timestamps.texts((packed_reading.timestamps(self, page)))
 end
 
 function layout_packed:last(page)
@@ -115,9 +107,13 @@ function layout_packed:metadata(page)
   return packed_reading.metadata(self, page)
 end
 
+function layout_packed:expiries(page)
+  return packed_reading.expiries(self, page)
+end
+
 function layout_packed:without_value(page)
   local _, gone = self:read(page)
-  return to_texts(gone)
+  return timestamps.texts(gone)
 end
 
 function layout_packed:indexed(ids)
@@ -146,8 +142,12 @@ function layout_packed:must_be_new(ids)
   end
 end
 
--- Refuses metadata that could not be read again; they are written with their memories.
-function layout_packed:describe(_, metadata)
+-- Refuses metadata that could not be read again; they are written with their memories. Those that are to be
+-- documents of their own are written here.
+function layout_packed:describe(ids, metadata, as_documents)
+  if as_documents then
+    return documents.write(self, ids, metadata)
+  end
   for _, text in ipairs(metadata) do
     local ok, value = true, {}
     if text ~= '' then
@@ -159,14 +159,20 @@ function layout_packed:describe(_, metadata)
   end
 end
 
--- Nothing was written.
-function layout_packed:undescribe()
+function layout_packed:undescribe(ids, as_documents)
+  if as_documents then
+    documents.remove(self, ids)
+  end
 end
 
 function layout_packed:put(plan, first, last)
   local coded, ids = plan.coded, plan.ids
-  local expiring, expiry = plan.expiry ~= nil and plan.expiry ~= false, tonumber(plan.expiry or nil)
-  local numbers, newest, in_order = {}, -1, true
+  local batch = {
+    header = coded.header, width = coded.width, expiring = tonumber(plan.expiry or nil) ~= nil,
+    documents = plan.documents == true, timestamps = {}, metadata = plan.metadata, codes = coded.codes,
+    expiry = tonumber(plan.expiry or nil),
+  }
+  local numbers, newest, in_order = batch.timestamps, -1, not plan.expiries
   if not plan.newest_last and directory.size(self) > 0 then
     newest = directory.entry(self, directory.size(self)).last
   end
@@ -176,21 +182,13 @@ function layout_packed:put(plan, first, last)
     numbers[i] = number
   end
   if in_order then
-    local batch = { timestamps = numbers, metadata = plan.metadata, expiry = expiry }
-    batch.codes, batch.width = coded.codes, coded.width
-    packed_writing.append(self, batch, coded.header, expiring, first, last)
-    return
+    packed_writing.append(self, batch, first, last)
+  else
+    packed_writing.put(self, segments.each_of(batch, plan.expiries, first, last))
   end
-  local each = {}
-  for i = first, last do
-    local text = plan.metadata[i]
-    each[#each + 1] = {
-      timestamp = numbers[i], codes = coded.codes:sub((i - 1) * coded.width + 1, i * coded.width),
-      metadata = text and text ~= '' and text, expiry = expiry, header = coded.header, width = coded.width,
-      expiring = expiring,
-    }
+  if batch.documents and batch.expiry and #plan.metadata > 0 then
+    documents.expire(self, ids, first, last, plan.expiry)
   end
-  packed_writing.put(self, each)
 end
 
 function layout_packed:drop(ids)
@@ -199,12 +197,14 @@ function layout_packed:drop(ids)
   for i = 1, #times do
     are_oldest = are_oldest and times[i] == numbers[i]
   end
-  if are_oldest then
-    packed_writing.drop_oldest(self, #ids)
-    return #ids
-  end
   local before = directory.count(self)
-  packed_writing.drop(self, numbers)
+  local drop, what = packed_writing.drop, numbers
+  if are_oldest then
+    drop, what = packed_writing.drop_oldest, #ids
+  end
+  if drop(self, what) then
+    documents.remove(self, ids)
+  end
   return before - directory.count(self)
 end
 

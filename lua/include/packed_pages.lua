@@ -1,6 +1,6 @@
--- Where memories of a packed agent are: from ranks, counted from 0, the oldest, and from timestamps to segments
--- and rows. A page is {size, first, last, step}: ranks; or {size, at}: {entry, row} for each memory, or
--- {missing = timestamp}.
+-- Where memories of a packed agent are: from ranks, counted from 0, the oldest, and from timestamps to
+-- segments and rows. A page is {size, first, last, step}: ranks; or {size, at}: for each memory {entry, row},
+-- or {missing = timestamp}.
 -- @include directory
 -- @include segments
 local packed_pages = {}

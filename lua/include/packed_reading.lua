@@ -2,17 +2,18 @@
 -- done for each memory but for its timestamp; scattered ones are read row by row, or where many of a segment
 -- are wanted, from the whole of it.
 -- @include timestamps
+-- @include documents
 -- @include segments
 -- @include packed_pages
 local packed_reading = {}
 
 local WORTH_ALL = 32 -- rows of one segment that are wanted: from there on it is faster to read it as a whole
 
-local function reversed(values, count)
-  for i = 1, math.floor(count / 2) do
-    values[i], values[count + 1 - i] = values[count + 1 - i], values[i]
+local function reverse(values, first, last)
+  while first < last do
+    values[first], values[last] = values[last], values[first]
+    first, last = first + 1, last - 1
   end
-  return values
 end
 
 -- The codes of `count` memories, one after another, in the opposite order.
@@ -45,7 +46,8 @@ local function read_pieces(memory, page)
     local count = math.abs(to - from) + 1
     local times, codes, expired = read_rows(memory, e, math.min(from, to), math.max(from, to))
     if from > to then
-      times, expired = times and reversed(times, count), expired and reversed(expired, count)
+      reverse(times or {}, 1, count)
+      reverse(expired or {}, 1, count)
       codes = codes and reversed_codes(codes, e.width, count)
     end
     pieces[#pieces + 1] = { entry = e, count = count, times = times, codes = codes, expired = expired }
@@ -54,8 +56,8 @@ local function read_pieces(memory, page)
   return pieces, whole
 end
 
--- The columns of memories: entry of the segment; timestamp, the segment's first where it is gone; codes, false
--- where the memory is gone.
+-- The columns of memories: entry of the segment; timestamp, the segment's first where it is gone; codes,
+-- false where the memory is gone.
 local function columns_of_pieces(pieces)
   local columns, n = { entries = {}, times = {}, codes = {} }, 0
   for _, piece in ipairs(pieces) do
@@ -181,7 +183,9 @@ function packed_reading.timestamps(memory, page)
     local text = segments.rows_text(memory, e, math.min(from, to), math.max(from, to))
     local some = text == '' and { e.first } or segments.timestamps(e, text)
     lost = lost or text == ''
-    some = from > to and reversed(some, #some) or some
+    if from > to then
+      reverse(some, 1, #some)
+    end
     for i = 1, #some do
       times[#times + 1] = some[i]
     end
@@ -200,22 +204,43 @@ function packed_reading.timestamps(memory, page)
   return times, lost
 end
 
--- The metadata of a page, JSON texts, false where there are none.
-function packed_reading.metadata(memory, page)
-  local texts = {}
+-- The metadata of rows first … last, JSON texts, false where there are none.
+local function metadata_of_rows(memory, e, first, last)
+  if not e.documents then
+    return segments.metadata(memory, e, first, last)
+  end
+  local text = segments.rows_text(memory, e, first, last)
+  return text ~= '' and documents.read(memory, timestamps.texts(segments.timestamps(e, text))) or {}
+end
+
+-- What read(memory, entry, first row, last row) gives for each memory of a page, false where that is nothing.
+local function each_of(memory, page, read)
+  local all = {}
   for n, place in ipairs(page.at or {}) do
-    texts[n] = place.entry and segments.metadata(memory, place.entry, place.row, place.row)[1] or false
+    all[n] = place.entry and read(memory, place.entry, place.row, place.row)[1] or false
   end
   if not page.at then
     packed_pages.each_piece(memory, page, function(e, from, to)
-      local some = segments.metadata(memory, e, math.min(from, to), math.max(from, to))
-      some = from > to and reversed(some, #some) or some
-      for i = 1, #some do
-        texts[#texts + 1] = some[i]
+      local some, count = read(memory, e, math.min(from, to), math.max(from, to)), #all
+      for i = 1, math.abs(to - from) + 1 do
+        all[count + i] = some[i] or false
+      end
+      if from > to then
+        reverse(all, count + 1, #all)
       end
     end)
   end
-  return texts
+  return all
+end
+
+-- The metadata of a page, JSON texts, false where there are none.
+function packed_reading.metadata(memory, page)
+  return each_of(memory, page, metadata_of_rows)
+end
+
+-- When the memories of a page expire, numbers, false for never.
+function packed_reading.expiries(memory, page)
+  return each_of(memory, page, segments.expiries)
 end
 
 return packed_reading

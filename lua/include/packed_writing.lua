@@ -7,18 +7,18 @@ local packed_writing = {}
 
 -- Appends memories first … last of a batch, all newer than those that there are, to the last segment and to
 -- new ones.
-function packed_writing.append(memory, batch, header, expiring, first, last)
+function packed_writing.append(memory, batch, first, last)
   while first <= last do
     local i, from = directory.size(memory), batch.timestamps[first]
     local e = i > 0 and directory.entry(memory, i)
-    local room = e and segments.room(memory, e, header, batch.width, expiring, from) or 0
+    local room = e and segments.room(memory, e, batch, from) or 0
     if room == 0 then
       local position = e and e.position + e.rows or 0
       if e then
         segments.seal(memory, e)
         directory.write(memory, i, e)
       end
-      e, i = segments.new(memory, header, batch.width, expiring, from), i + 1
+      e, i = segments.new(memory, batch, from), i + 1
       e.position, room = position, segments.capacity(batch.width)
     end
     local to = math.min(last, first + room - 1)
@@ -31,17 +31,13 @@ function packed_writing.append(memory, batch, header, expiring, first, last)
   end
 end
 
-local function alike(a, b)
-  return a.header == b.header and a.width == b.width and a.expiring == b.expiring
-end
-
 -- The entries of new segments with memories, oldest first, of whatever kinds. Of those that are too many for
 -- one segment each gets as many, so that there is room between them.
 local function make_segments(memory, each)
   local entries, first = {}, 1
   while first <= #each do
     local last = first
-    while last < #each and alike(each[last + 1], each[first])
+    while last < #each and segments.alike(each[last + 1], each[first])
       and each[last + 1].timestamp - each[first].timestamp <= segments.largest_span do
       last = last + 1
     end
@@ -59,7 +55,9 @@ end
 -- them is made anew with them where all fit into one: what becomes small does not stay alone.
 local function remake(memory, i, removed, each)
   local before = i > 1 and each[1] and directory.entry(memory, i - 1)
-  if before and alike(before, each[1]) and before.rows + #each <= segments.capacity(before.width) then
+  local fits = before and segments.alike(before, each[1])
+    and before.rows + #each <= segments.capacity(before.width)
+  if fits then
     local joined = segments.memories(memory, before)
     if joined then
       for _, one in ipairs(each) do
@@ -135,14 +133,15 @@ function packed_writing.put(memory, each)
   insert(memory, between)
 end
 
--- Drops the oldest `count` memories, whose columns are there.
+-- Drops the oldest `count` memories, whose columns are there; returns whether some have documents.
 function packed_writing.drop_oldest(memory, count)
-  local whole = 0
+  local whole, documents_too = 0, false
   while count > 0 do
     local e = directory.entry(memory, whole + 1)
+    documents_too = documents_too or e.documents
     if count < e.rows then
-      e.skip, e.rows, e.position = e.skip + count, e.rows - count, e.position + count
-      e.first = segments.timestamps(e, segments.rows_text(memory, e, e.skip, e.skip))[1]
+      e.rows, e.position = e.rows - count, e.position + count
+      segments.skip(memory, e, count)
       directory.write(memory, whole + 1, e)
       count = 0
     else
@@ -158,11 +157,14 @@ function packed_writing.drop_oldest(memory, count)
   if each then
     remake(memory, 1, 1, each) -- more of its rows are dropped than are left
   end
+  return documents_too
 end
 
 -- Calls change(memories, nil where they are gone; changes by timestamp) for each segment that has some of
--- `changes`, {timestamp, …}; the segment gets the memories that it returns, or stays as it is where that is nil.
+-- `changes`, {timestamp, …}; the segment gets the memories that it returns, or stays as it is where that is
+-- nil. Returns whether some of the segments have documents.
 local function change_segments(memory, changes, change)
+  local documents_too = false
   local groups = by_segment(changes, function(one)
     return (packed_pages.locate(memory, one.timestamp))
   end)
@@ -171,20 +173,24 @@ local function change_segments(memory, changes, change)
     for _, one in ipairs(group.each) do
       change_at[one.timestamp] = one
     end
-    local each = change(segments.memories(memory, directory.entry(memory, group.i)), change_at)
+    local e = directory.entry(memory, group.i)
+    local each = change(segments.memories(memory, e), change_at)
+    documents_too = documents_too or e.documents
     if each then
       remake(memory, group.i, 1, each)
     end
   end
+  return documents_too
 end
 
--- Drops memories by their timestamps. Where columns of a segment are gone all its memories are, and go.
+-- Drops memories by their timestamps; returns whether some may have documents. Where columns of a segment are
+-- gone all its memories are, and go.
 function packed_writing.drop(memory, times)
   local dropped = {}
   for n, timestamp in ipairs(times) do
     dropped[n] = { timestamp = timestamp }
   end
-  change_segments(memory, dropped, function(each, dropped_at)
+  return change_segments(memory, dropped, function(each, dropped_at)
     local kept = {}
     for _, one in ipairs(each or {}) do
       if not dropped_at[one.timestamp] then
@@ -212,8 +218,8 @@ function packed_writing.replace(memory, times, coded)
   end)
 end
 
--- Enters the memories of segment `number`, which the directory does not have, and removes it; returns how many
--- they are. Those whose timestamps are taken are not entered.
+-- Enters the memories of segment `number`, which the directory does not have, and removes it; returns how
+-- many they are. Those whose timestamps are taken are not entered.
 function packed_writing.adopt(memory, number)
   for i = 1, directory.size(memory) do
     if directory.entry(memory, i).number == number then

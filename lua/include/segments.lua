@@ -13,8 +13,9 @@ local segments = {
 
 local ROWS = 1000 -- so that the values of all rows fit into one call of unpack()
 local CODES_BYTES = 32000 -- with their headers just below a size that the allocator has
-local HEAD = '<i8I4Bc3'
-local HEAD_BYTES = 16
+local HEAD = '<I4i8I4Bc3' -- how many rows are dropped, base, width, kind, header
+local HEAD_BYTES = 20
+local EXPIRING, DOCUMENTS = 1, 2 -- in the head
 
 local function row_bytes(e)
   return e.expiring and 16 or 8
@@ -65,8 +66,13 @@ local function text_ends(e, text)
 end
 
 -- When memories of rows in `text` expire.
-local function expiries(e, text)
+local function expiries_of(e, text)
   return (unpacked(e, text, 'xxxxxxxxi8'))
+end
+
+-- When rows first … last expire; an empty list where they do not.
+function segments.expiries(memory, e, first, last)
+  return e.expiring and expiries_of(e, segments.rows_text(memory, e, first, last)) or {}
 end
 
 -- Whether each of rows in `text` has expired at `now`; nil where they do not expire.
@@ -74,7 +80,7 @@ function segments.expired(e, text, now)
   if not e.expiring then
     return nil
   end
-  local values = expiries(e, text)
+  local values = expiries_of(e, text)
   for i = 1, #text / row_bytes(e) do
     values[i] = values[i] <= now
   end
@@ -131,7 +137,7 @@ end
 local function rows_of(e, batch, first, last)
   local ids, metadata, expiry = batch.timestamps, batch.metadata, tonumber(batch.expiry or nil)
   local base, text_bytes = e.base, e.text_bytes
-  local has_metadata, parts, texts = #metadata > 0, {}, {}
+  local has_metadata, parts, texts = #metadata > 0 and not e.documents, {}, {}
   chunks.each(first, last, function(from, to)
     local values, n = {}, 0
     for i = from, to do
@@ -164,15 +170,22 @@ function segments.seal(memory, e)
   e.grown = false
 end
 
--- The entry of a new segment without memories, for those of a batch: {header, width, expiring, base}.
-function segments.new(memory, header, width, expiring, base)
+-- Whether two are of one kind: an entry, a batch, or a memory as segments.memories gives it.
+function segments.alike(a, b)
+  return a.header == b.header and a.width == b.width
+    and a.expiring == b.expiring and a.documents == b.documents
+end
+
+-- The entry of a new segment without memories, for some of a kind from the timestamp `base` on.
+function segments.new(memory, kind, base)
   local number = directory.new_number(memory, function(number)
     local codes, rows = segments.keys(memory, number)
     return redis.call('EXISTS', codes, rows) > 0
   end)
   return {
-    number = number, header = header, width = width, expiring = expiring, grown = false, base = base,
-    first = base, last = base, skip = 0, rows = 0, text_bytes = 0, expires = 0, position = 0,
+    number = number, header = kind.header, width = kind.width, expiring = kind.expiring,
+    documents = kind.documents, grown = false, base = base, first = base, last = base, skip = 0, rows = 0,
+    text_bytes = 0, expires = 0, position = 0,
   }
 end
 
@@ -185,17 +198,17 @@ local function is_whole(memory, e)
     and (e.text_bytes == 0 or redis.call('STRLEN', metadata) == e.text_bytes)
 end
 
--- How many memories of this kind can go into segment `e`, the first at `timestamp`, newer than its own. A
--- segment of which a column is gone gets no more: they would be read as what they are not.
-function segments.room(memory, e, header, width, expiring, timestamp)
-  local fits = e.header == header and e.width == width and e.expiring == expiring
-    and timestamp - e.base <= segments.largest_span
-  local room = fits and segments.capacity(width) - e.skip - e.rows or 0
+-- How many memories of a kind can go into segment `e`, the first at `timestamp`, newer than its own. One of
+-- which a column is gone gets no more: they would be read as what they are not.
+function segments.room(memory, e, kind, timestamp)
+  local fits = segments.alike(e, kind) and timestamp - e.base <= segments.largest_span
+  local room = fits and segments.capacity(e.width) - e.skip - e.rows or 0
   return room > 0 and is_whole(memory, e) and room or 0
 end
 
--- Appends memories first … last of a batch, {timestamps, metadata, expiry, expiries, codes, width}, to
--- segment `e`, all of whose memories are older.
+-- Appends memories first … last of a batch to segment `e`, which is of its kind and whose memories are all
+-- older. A batch is {header, width, expiring, documents, timestamps, codes one after another, metadata,
+-- expiry of all or expiries of each}.
 function segments.append(memory, e, batch, first, last)
   local codes_key, rows_key, metadata_key = segments.keys(memory, e.number)
   local codes, width = batch.codes, e.width
@@ -205,8 +218,8 @@ function segments.append(memory, e, batch, first, last)
   local is_new = e.skip + e.rows == 0
   local rows, texts, text_bytes = rows_of(e, batch, first, last)
   if is_new then
-    local kind = e.expiring and 1 or 0
-    rows = struct.pack(HEAD, e.base, e.width, kind, e.header) .. rows
+    local kind = (e.expiring and EXPIRING or 0) + (e.documents and DOCUMENTS or 0)
+    rows = struct.pack(HEAD, 0, e.base, e.width, kind, e.header) .. rows
     e.first = batch.timestamps[first]
   end
   redis.call('APPEND', codes_key, codes)
@@ -229,8 +242,16 @@ function segments.append(memory, e, batch, first, last)
   end
 end
 
+-- Drops the oldest `count` rows of segment `e`, but for some: nothing moves, they are passed over.
+function segments.skip(memory, e, count)
+  local _, key = segments.keys(memory, e.number)
+  e.skip = e.skip + count
+  e.first = segments.timestamps(e, segments.rows_text(memory, e, e.skip, e.skip))[1]
+  redis.call('SETRANGE', key, 0, struct.pack('<I4', e.skip))
+end
+
 -- All memories of segment `e`, oldest first: {timestamp, codes, metadata (text or false), expiry, header,
--- width, expiring} each; nil where rows or codes are gone.
+-- width, expiring, documents} each; nil where rows or codes are gone.
 function segments.memories(memory, e)
   local first, last = segments.live(e)
   local text, codes = segments.rows_text(memory, e, first, last), segments.codes(memory, e, first, last)
@@ -238,11 +259,28 @@ function segments.memories(memory, e)
     return nil
   end
   local times, metadata = segments.timestamps(e, text), segments.metadata(memory, e, first, last)
-  local expires, each = e.expiring and expiries(e, text) or {}, {}
+  local expires, each = e.expiring and expiries_of(e, text) or {}, {}
   for i = 1, e.rows do
     each[i] = {
       timestamp = times[i], codes = codes:sub((i - 1) * e.width + 1, i * e.width), metadata = metadata[i],
-      expiry = expires[i], header = e.header, width = e.width, expiring = e.expiring,
+      expiry = expires[i], header = e.header, width = e.width, expiring = e.expiring, documents = e.documents,
+    }
+  end
+  return each
+end
+
+-- Memories first … last of a batch as such a list; `expiries` are those of each, false for never.
+function segments.each_of(batch, expiries, first, last)
+  local each, width = {}, batch.width
+  for i = first, last do
+    local text, expiry = batch.metadata[i], batch.expiry
+    if expiries then
+      expiry = tonumber(expiries[i] or nil)
+    end
+    each[#each + 1] = {
+      timestamp = batch.timestamps[i], codes = batch.codes:sub((i - 1) * width + 1, i * width),
+      metadata = text and text ~= '' and text, expiry = expiry, header = batch.header, width = width,
+      expiring = expiry ~= nil, documents = batch.documents,
     }
   end
   return each
@@ -250,7 +288,7 @@ end
 
 -- Makes a segment of memories first … last of such a list, which are of one kind; returns its entry.
 function segments.make(memory, each, first, last)
-  local kind, batch, codes = each[first], { timestamps = {}, metadata = {} }, {}
+  local kind, codes, batch = each[first], {}, { timestamps = {}, metadata = {} }
   batch.expiries = kind.expiring and {} or nil
   for i = first, last do
     local n = i - first + 1
@@ -261,7 +299,7 @@ function segments.make(memory, each, first, last)
     end
   end
   batch.codes = table.concat(codes)
-  local e = segments.new(memory, kind.header, kind.width, kind.expiring, batch.timestamps[1])
+  local e = segments.new(memory, kind, batch.timestamps[1])
   segments.append(memory, e, batch, 1, last - first + 1)
   return e
 end
@@ -273,13 +311,14 @@ function segments.recover(memory, number)
   if #head < HEAD_BYTES then
     return nil
   end
-  local base, width, kind, header = struct.unpack(HEAD, head)
-  local e = { number = number, base = base, width = width, header = header, expiring = kind == 1, skip = 0 }
-  e.rows = (redis.call('STRLEN', rows_key) - HEAD_BYTES) / row_bytes(e)
-  if e.rows < 1 or e.rows % 1 ~= 0 or width < 1 or redis.call('STRLEN', codes_key) ~= e.rows * width then
+  local skip, base, width, kind, header = struct.unpack(HEAD, head)
+  local e = { number = number, skip = skip, base = base, width = width, header = header }
+  e.expiring, e.documents = bit.band(kind, EXPIRING) > 0, bit.band(kind, DOCUMENTS) > 0
+  local rows = (redis.call('STRLEN', rows_key) - HEAD_BYTES) / row_bytes(e)
+  if rows <= skip or rows % 1 ~= 0 or width < 1 or redis.call('STRLEN', codes_key) ~= rows * width then
     return nil
   end
-  e.text_bytes = text_ends(e, segments.rows_text(memory, e, e.rows - 1, e.rows - 1))[1]
+  e.rows, e.text_bytes = rows - skip, text_ends(e, segments.rows_text(memory, e, rows - 1, rows - 1))[1]
   return e
 end
 
