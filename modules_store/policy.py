@@ -31,6 +31,9 @@ class Policy:
     layout: str = "keys"
     """How Redis keeps the memories of an agent that has none yet: "keys", each by itself, or "packed", in
     segments of up to a thousand. An agent that has memories goes on as it is; `convert_agent` changes it."""
+    documents: bool = False
+    """Whether the metadata of packed memories are RedisJSON documents, one each, for `find_memories`; with the
+    layout "keys" they always are."""
 
     def __post_init__(self) -> None:
         if not retention.is_retention(self.retention):
@@ -42,6 +45,8 @@ class Policy:
                 checks.integer(getattr(self, name), name, 1, checks.MAX_TIMESTAMP)
         if not isinstance(self.priorities, bool):
             raise errors.InvalidInputError(f"priorities is {self.priorities!r}, not True or False")
+        if not isinstance(self.documents, bool):
+            raise errors.InvalidInputError(f"documents is {self.documents!r}, not True or False")
         checks.choice(self.layout, "layout", LAYOUTS)
 
     def to_json(self) -> str:
@@ -76,4 +81,6 @@ def _text(policy: Policy) -> str:
         document["priorities"] = True
     if policy.layout != "keys":
         document["layout"] = policy.layout
+    if policy.documents:
+        document["documents"] = True
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
