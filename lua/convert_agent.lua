@@ -56,7 +56,7 @@ local function move(source, target, page)
 end
 
 return errors.guard(function()
-  local memory = layout.open(KEYS[1], 'keys')
+  local memory = layout.open_to_write(KEYS[1])
   arguments.key_type(KEYS[2], 'ReJSON-RL')
   if ARGV[1] ~= 'keys' and ARGV[1] ~= 'packed' then
     errors.refuse('BADARG', 'layout is ' .. tostring(ARGV[1]) .. ', not keys or packed')

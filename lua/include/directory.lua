@@ -42,15 +42,15 @@ local function pack_entry(e)
 end
 
 local function read_all(memory)
-  memory.text = memory.text or redis.call('GET', memory.index) or ''
+  memory.text = memory.text or redis.call('GET', memory.key) or ''
 end
 
 -- How many segments there are.
 function directory.size(memory)
   if not memory.segments then
-    local bytes = redis.call('STRLEN', memory.index)
+    local bytes = redis.call('STRLEN', memory.key)
     if bytes > 0 and (bytes - HEAD_BYTES) % ENTRY_BYTES ~= 0 then
-      errors.refuse('WRONGTYPE', memory.index .. ' is a string that is no directory of segments')
+      errors.refuse('WRONGTYPE', memory.key .. ' is a string that is no directory of segments')
     end
     memory.segments, memory.entries = math.max(0, (bytes - HEAD_BYTES) / ENTRY_BYTES), {}
     if bytes > 0 and bytes <= SMALL_BYTES then
@@ -76,7 +76,7 @@ function directory.entry(memory, i)
     if memory.text then
       e = unpack_entry(memory.text, at + 1)
     else
-      e = unpack_entry(redis.call('GETRANGE', memory.index, at, at + ENTRY_BYTES - 1), 1)
+      e = unpack_entry(redis.call('GETRANGE', memory.key, at, at + ENTRY_BYTES - 1), 1)
     end
     memory.entries[i] = e
   end
@@ -124,7 +124,7 @@ function directory.write(memory, i, e)
     memory.segments = i
   end
   memory.entries[i], memory.text = e, nil
-  redis.call('SETRANGE', memory.index, HEAD_BYTES + (i - 1) * ENTRY_BYTES, pack_entry(e))
+  redis.call('SETRANGE', memory.key, HEAD_BYTES + (i - 1) * ENTRY_BYTES, pack_entry(e))
 end
 
 -- A number that no segment of the agent has, nor the remains of one whose directory Redis has evicted:
@@ -132,13 +132,13 @@ end
 function directory.new_number(memory, is_taken)
   local number = 1
   if directory.size(memory) > 0 then
-    local _, following = struct.unpack(HEAD, redis.call('GETRANGE', memory.index, 0, HEAD_BYTES - 1))
+    local _, following = struct.unpack(HEAD, redis.call('GETRANGE', memory.key, 0, HEAD_BYTES - 1))
     number = following
   end
   while is_taken(number) do
     number = number + 1
   end
-  redis.call('SETRANGE', memory.index, 0, struct.pack(HEAD, FORMAT, number + 1))
+  redis.call('SETRANGE', memory.key, 0, struct.pack(HEAD, FORMAT, number + 1))
   return number
 end
 
@@ -170,9 +170,9 @@ function directory.splice(memory, i, removed, entries)
   local text = table.concat(parts)
   memory.segments, memory.entries, memory.text = size - removed + #entries, {}, text
   if memory.segments == 0 then
-    redis.call('UNLINK', memory.index)
+    redis.call('UNLINK', memory.key)
   else
-    redis.call('SET', memory.index, text)
+    redis.call('SET', memory.key, text)
   end
 end
 

@@ -177,7 +177,9 @@ function layout_mixed:read(page)
     end
   end
   local found_page = #gone == 0 and page or self:at(found_ids)
-  return { ids = found_ids, page = found_page, runs = codec.runs(values) }, gone
+  local runs = {}
+  codec.add_runs(runs, values)
+  return { ids = found_ids, page = found_page, runs = runs }, gone
 end
 
 function layout_mixed:without_value(page)
@@ -226,13 +228,14 @@ local function at_positions(list, positions)
   return some
 end
 
-function layout_mixed:describe(ids, metadata)
+function layout_mixed:describe(ids, metadata, as_documents)
   local described = {}
   split(self, ids, function(memory, some, positions)
-    local ok, refusal = pcall(memory.describe, memory, some, at_positions(metadata, positions))
+    local texts = at_positions(metadata, positions)
+    local ok, refusal = pcall(memory.describe, memory, some, texts, as_documents)
     if not ok then
       for _, one in ipairs(described) do
-        one.memory:undescribe(one.ids)
+        one.memory:undescribe(one.ids, as_documents)
       end
       error(refusal, 0)
     end
@@ -240,8 +243,8 @@ function layout_mixed:describe(ids, metadata)
   end)
 end
 
-function layout_mixed:undescribe(ids)
-  split(self, ids, function(memory, some) memory:undescribe(some) end)
+function layout_mixed:undescribe(ids, as_documents)
+  split(self, ids, function(memory, some) memory:undescribe(some, as_documents) end)
 end
 
 function layout_mixed:put(plan, first, last)
@@ -260,7 +263,7 @@ function layout_mixed:put(plan, first, last)
     local coded = { header = plan.coded.header, width = plan.coded.width, count = #some }
     coded.codes = table.concat(codes)
     local part = { ids = some, coded = coded, metadata = at_positions(plan.metadata, positions) }
-    part.expiry = plan.expiry
+    part.expiry, part.documents = plan.expiry, plan.documents
     memory:put(part, 1, #some)
   end)
 end

@@ -1,8 +1,8 @@
 -- Where memories of a packed agent are: from ranks, counted from 0, the oldest, and from timestamps to
 -- segments and rows. A page is {size, first, last, step}: ranks; or {size, at}: for each memory {entry, row},
 -- or {missing = timestamp}.
--- @include directory
--- @include segments
+-- @include directory when used
+-- @include segments when used
 local packed_pages = {}
 
 -- How many memories are older than `timestamp`.

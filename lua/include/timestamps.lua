@@ -13,7 +13,7 @@ end
 function timestamps.texts(numbers)
   local texts = {}
   for i = 1, #numbers do
-    local number = numbers[i]
+    local number = tonumber(numbers[i])
     -- Lua prints 14 digits itself, in half the time.
     texts[i] = number < 1e14 and number .. '' or to_id(number)
   end
