@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 def index(agent_id: str) -> str:
-    """Sorted set of the agent's timestamps; member and score are the timestamp in milliseconds."""
+    """Sorted set of the agent's timestamps, member and score; of a packed agent the directory, a string."""
     return f"agent:{{{agent_id}}}:memories"
 
 
@@ -21,6 +21,16 @@ def memory(agent_id: str, timestamp: int) -> str:
 def memory_prefix(agent_id: str) -> str:
     """What the keys of all memories of an agent, and of their metadata, begin with."""
     return f"agent:{{{agent_id}}}:memory:"
+
+
+def segment_prefix(agent_id: str) -> str:
+    """What the keys of all segments of a packed agent begin with: a number follows, and the column."""
+    return f"agent:{{{agent_id}}}:segment:"
+
+
+def own_prefix(agent_id: str) -> str:
+    """What all keys of one agent begin with."""
+    return f"agent:{{{agent_id}}}:"
 
 
 def memory_metadata(agent_id: str, timestamp: int) -> str:

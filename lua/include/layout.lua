@@ -5,6 +5,7 @@
 -- = its id, layout}. While an agent is converted, the index of the older memories, which are in the new
 -- layout already, is agent:{ID}:memories:older.
 -- @include errors
+-- @include directory when used
 -- @include layout_keys when used
 -- @include layout_packed when used
 -- @include layout_mixed when used
@@ -16,6 +17,9 @@ local function handle(index, key, name)
   local methods = name == 'packed' and layout_packed or layout_keys
   local memory = { index = index, key = key, layout = name }
   memory.agent = index:sub(#'agent:{' + 1, -#'}:memories' - 1)
+  if name == 'packed' then
+    directory.size(memory) -- a string that is no directory is refused
+  end
   return setmetatable(memory, { __index = methods })
 end
 
