@@ -61,7 +61,7 @@ class ScriptCall:
         `again` says that the command may have been sent before, `before_7` that the server is older than
         Redis 7.
         """
-        if any(isinstance(argument, Token) for argument in self.arguments):
+        if Token in map(type, self.arguments):
             return Command(self._texts(again, before_7), True, lambda: self._texts(True, before_7))
         return Command(self._texts(again, before_7), self.repeatable or self.script.read_only)
 
