@@ -10,7 +10,7 @@
 -- @include errors
 -- @include arguments
 -- @include layout
--- @include segments when used
+-- @include segments
 -- @include strays
 -- @include agents
 

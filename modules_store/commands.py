@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -46,38 +47,54 @@ def command(*arguments: Argument) -> Command:
     return Command(arguments, repeatable=True)
 
 
+class Way(enum.Enum):
+    """How a server takes programs."""
+
+    FUNCTION = enum.auto()
+    """As functions of a library, since Redis 7."""
+    SCRIPT = enum.auto()
+    """One by one: who may not load the library, or cannot, a replica for instance."""
+    SCRIPT_BEFORE_7 = enum.auto()
+    """One by one, without their line of flags."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScriptCall:
-    """A run of one script. One that writes is repeated where it has a token, or `repeatable` allows it."""
+    """A run of one program. One that writes is repeated where it has a token, or `repeatable` allows it."""
 
     script: scripts.Script
     keys: Sequence[str]
     arguments: Sequence[Argument | Token]
     repeatable: bool = False
 
-    def run(self, *, again: bool = False, before_7: bool = False) -> Command:
-        """Return the command that runs a script the server knows; a NOSCRIPT error says that it does not.
+    def run(self, way: Way = Way.FUNCTION, *, again: bool = False) -> Command:
+        """Return the command that runs the program; an error says that the server does not know it.
 
-        `again` says that the command may have been sent before, `before_7` that the server is older than
-        Redis 7.
+        `again` says that the command may have been sent before.
         """
         if Token in map(type, self.arguments):
-            return Command(self._texts(again, before_7), True, lambda: self._texts(True, before_7))
-        return Command(self._texts(again, before_7), self.repeatable or self.script.read_only)
+            return Command(self._texts(way, again), True, lambda: self._texts(way, True))
+        return Command(self._texts(way, again), self.repeatable or self.script.read_only)
 
-    def _texts(self, again: bool, before_7: bool) -> tuple[Argument, ...]:
-        name = "EVALSHA_RO" if self.script.read_only and not before_7 else "EVALSHA"
-        script = self.script.before_7() if before_7 else self.script
+    def _texts(self, way: Way, again: bool) -> tuple[Argument, ...]:
         arguments = [
             argument.text(again=again) if isinstance(argument, Token) else argument
             for argument in self.arguments
         ]
-        return (name, script.sha1, len(self.keys), *self.keys, *arguments)
+        return (*self._named(way), len(self.keys), *self.keys, *arguments)
 
-    def load(self, *, before_7: bool = False) -> Command:
-        """Return the command that makes the script known."""
-        script = self.script.before_7() if before_7 else self.script
-        return command("SCRIPT LOAD", script.text)
+    def _named(self, way: Way) -> tuple[str, str]:
+        if way is Way.FUNCTION:
+            return ("FCALL_RO" if self.script.read_only else "FCALL"), self.script.function
+        if way is Way.SCRIPT:
+            return ("EVALSHA_RO" if self.script.read_only else "EVALSHA"), self.script.sha1
+        return "EVALSHA", self.script.before_7().sha1
+
+    def load(self, way: Way = Way.FUNCTION) -> Command:
+        """Return the command that makes the program known, as a function all others with it."""
+        if way is Way.FUNCTION:
+            return command("FUNCTION LOAD", "REPLACE", scripts.library())
+        return command("SCRIPT LOAD", (self.script if way is Way.SCRIPT else self.script.before_7()).text)
 
 
 def script(

@@ -1,29 +1,33 @@
-"""The Lua programs that run inside Redis: reads them, pastes their includes in, names them by SHA1."""
+"""The Lua programs that run inside Redis: pastes their includes in, and makes them one library of functions.
+
+A server of Redis 7 or later has the library, a function for each program, from the first call that misses it: what
+programs share is made once, and not anew each time one runs. Library and functions are named by the hash of their
+text, so clients of several versions share a server. Older servers run each program as a script.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import re
-from collections import Counter
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
-_INCLUDE = re.compile(r"^-- @include (\w+)(?: when used)?$", re.MULTILINE)
-_WHEN_USED = re.compile(r"^-- @include (\w+) when used$", re.MULTILINE)
-_COMMENT = re.compile(r"^\s*--(?:\[\[.*?\]\]|[^\n]*)", re.MULTILINE | re.DOTALL)
-_FUNCTION = re.compile(r"^(?:local )?function ([\w.]+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
-_METHOD = re.compile(r"^function \w+:(\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
-_METHOD_NAMED = re.compile(r"(?::|'|\bmemory\.)(\w+)\b")
-_NAME = re.compile(r"\w+(?:\.\w+)*")
+_INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
 _RETURNED_TABLE = re.compile(r"^return (\w+)\s*\Z", re.MULTILINE)
+_HEADER = re.compile(r"\A--\[\[.*?\]\]\n", re.DOTALL)
+_OPERATION = "\nreturn errors.guard(function()\n"
+"""How each program ends: with what it does, for its KEYS and ARGV."""
+_ANY_VERSION = "@version@"
 
 
 @dataclass(frozen=True)
 class Script:
-    """One program: its whole text, the SHA1 by which EVALSHA knows it, and whether a replica may run it."""
+    """One program: its function in the library; its own text and SHA1, for EVALSHA; whether a replica may run it."""
 
+    function: str
     text: str
     sha1: str
     read_only: bool
@@ -31,81 +35,80 @@ class Script:
     @functools.cache  # noqa: B019  # scripts are as few as files, and kept by `load` for good
     def before_7(self) -> Script:
         """Return the program for a server older than Redis 7, which knows no first line with flags."""
-        return _script(self.text.partition("\n")[2], self.read_only)
+        return _script(self.function, self.text.partition("\n")[2], self.read_only)
 
 
 @functools.cache
 def load(name: str) -> Script:
-    """Return the program `lua/{name}.lua` with everything it includes, but for functions it never names.
-
-    Redis makes the functions of a script anew each time it runs: what only other programs, or few agents,
-    need would cost every store. So an include that all who include it want `when used` is made then.
-    """
+    """Return the program `lua/{name}.lua` with everything it includes."""
     flags, _, body = _read(f"{name}.lua").partition("\n")
-    modules: dict[str, str] = {}
-    _collect(body, modules)
-    when_used = _made_when_used(body, *modules.values())
-    tables = [_as_local_table(module, module_name in when_used) for module_name, module in modules.items()]
-    text = _without_unused("\n".join([flags, *tables, body]))
-    return _script(text, read_only="no-writes" in flags)
+    text = "\n".join([flags, *_tables(body).values(), body])
+    return _script(f"{name}_{_version()}", text, read_only="no-writes" in flags)
 
 
-def _script(text: str, read_only: bool) -> Script:
-    return Script(text, hashlib.sha1(text.encode()).hexdigest(), read_only)
+@functools.cache
+def library() -> str:
+    """Return the library of all programs, as FUNCTION LOAD takes it."""
+    return f"#!lua name={library_name()}\n{_library_body().replace(_ANY_VERSION, _version())}"
 
 
-def _collect(text: str, modules: dict[str, str]) -> None:
-    """Add the files of `lua/include` that `text` asks for, each once and after those that it needs itself."""
-    for name in _INCLUDE.findall(text):
-        if name not in modules:
-            module = _read(f"include/{name}.lua")
-            _collect(module, modules)
-            modules[name] = module
+def library_name() -> str:
+    """Return the library's name, `modules_store_` and a hash of its text."""
+    return f"modules_store_{_version()}"
 
 
-def _made_when_used(*texts: str) -> set[str]:
-    wanted = Counter(name for text in texts for name in _INCLUDE.findall(text))
-    when_used = Counter(name for text in texts for name in _WHEN_USED.findall(text))
-    return {name for name, times in when_used.items() if times == wanted[name]}
+def _script(function: str, text: str, read_only: bool) -> Script:
+    return Script(function, text, hashlib.sha1(text.encode()).hexdigest(), read_only)
 
 
-def _as_local_table(module: str, when_used: bool) -> str:
-    returned = _RETURNED_TABLE.search(module)
-    assert returned, f"an include ends by returning its table: {module[:80]}"
-    if not when_used:
-        return f"local {returned[1]} = (function()\n{module}end)()"
+@functools.cache
+def _version() -> str:
+    return hashlib.sha1(_library_body().encode()).hexdigest()[:12]
+
+
+@functools.cache
+def _library_body() -> str:
+    """Return the library without its first line, the names of its functions without its version."""
+    tables: dict[str, str] = {}
+    functions = []
+    for path in sorted(_folder().iterdir(), key=lambda one: one.name):
+        if path.name.endswith(".lua"):
+            flags, _, body = path.read_text(encoding="utf-8").partition("\n")
+            tables |= _tables(body)
+            functions.append(_function(path.name.removesuffix(".lua"), flags, body))
+    return "\n".join(["local KEYS, ARGV -- of the call", *tables.values(), *functions])
+
+
+def _function(name: str, flags: str, body: str) -> str:
+    """Return what registers a program: its own functions are made when the library is loaded."""
+    before, operation, after = _HEADER.sub("", body).partition(_OPERATION)
+    assert operation, f"{name}.lua ends by returning errors.guard(function() …"
+    listed = ", ".join(f"'{flag}'" for flag in flags.partition("flags=")[2].split(",") if flag)
     return (
-        f"local {returned[1]} = setmetatable({{}}, {{ __index = function(self, name)\n"
-        f"setmetatable(self, {{ __index = (function()\n{module}end)() }})\n"
-        "return self[name]\nend })"
+        f"redis.register_function({{ function_name = '{name}_{_ANY_VERSION}', flags = {{ {listed} }},\n"
+        f"callback = (function()\n{before}\n"
+        f"return function(keys, argv)\nKEYS, ARGV = keys, argv{operation}{after}end\nend)() }})\n"
     )
 
 
-def _without_unused(text: str) -> str:
-    while True:
-        code = _COMMENT.sub("", text)
-        named = Counter(_NAME.findall(code))
-        functions = list(_FUNCTION.finditer(code))
-        unused = [one[1] for one in functions if named[one[1]] == _NAME.findall(one[0]).count(one[1])]
-        unused_methods = _unused_methods(code)
-        if not unused and not unused_methods:
-            return text
-        for name in unused:
-            definition = rf"^(?:local )?function {re.escape(name)}\(.*?^end\n"
-            text = re.sub(definition, "", text, count=1, flags=re.MULTILINE | re.DOTALL)
-        text = _METHOD.sub(lambda one: "" if one[1] in unused_methods else one[0], text)
-
-
-def _unused_methods(code: str) -> set[str]:
-    """Return the names of methods that no code names but that of methods of the same name."""
-    named = Counter(_METHOD_NAMED.findall(code))
-    for one in _METHOD.finditer(code):
-        named[one[1]] -= _METHOD_NAMED.findall(one[0]).count(one[1])
-    return {name for name in named if not named[name]}
+def _tables(text: str) -> dict[str, str]:
+    """Return the files of `lua/include` that `text` asks for, as local tables, each after those that it needs."""
+    tables: dict[str, str] = {}
+    for name in _INCLUDE.findall(text):
+        if name not in tables:
+            module = _read(f"include/{name}.lua")
+            tables |= {key: table for key, table in _tables(module).items() if key not in tables}
+            returned = _RETURNED_TABLE.search(module)
+            assert returned, f"an include ends by returning its table: {name}"
+            tables[name] = f"local {returned[1]} = (function()\n{module}end)()"
+    return tables
 
 
 def _read(path: str) -> str:
+    return _folder().joinpath(path).read_text(encoding="utf-8")
+
+
+def _folder() -> Traversable:
     packaged = resources.files("modules_store").joinpath("lua")
     # An editable install leaves the folder where it is in the checkout: beside the package, not in it.
-    folder = packaged if packaged.is_dir() else Path(__file__).parents[1] / "lua"
-    return folder.joinpath(path).read_text(encoding="utf-8")
+    return packaged if packaged.is_dir() else Path(__file__).parents[1] / "lua"

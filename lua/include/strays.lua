@@ -1,7 +1,7 @@
 -- Segments that are found by their keys and that the directory of their agent does not have.
 -- @include arguments
 -- @include timestamps
--- @include segments when used
+-- @include segments
 local strays = {}
 
 -- Calls visit(entry, memories, ids) for each of the segments, numbers as a JSON array, that the agent does

@@ -19,9 +19,9 @@ _KEY = "KEYS[1]"
 _OWN, _ANY_CODEC = "memory_system:doctor", "memory_systems"
 
 NEEDED: list[list[str]] = [
-    ["EVALSHA", "x", "0"],
-    ["EVALSHA_RO", "x", "0"],
-    ["SCRIPT", "LOAD", "x"],
+    ["FCALL", "x", "0"],
+    ["FCALL_RO", "x", "0"],
+    ["FUNCTION", "LOAD", "x"],
     ["JSON.GET", _ANY_CODEC],
     ["JSON.GET", _OWN],
     ["AI.DAGEXECUTE_RO", "x"],
@@ -31,11 +31,11 @@ NEEDED: list[list[str]] = [
     ["MSET", _KEY, "x"],
     ["JSON.MSET", _KEY, "$", "0"],
     ["JSON.MGET", _KEY, "$"],
-    *([name, _KEY] for name in ("EXISTS", "MGET", "UNLINK")),
+    *([name, _KEY] for name in ("EXISTS", "MGET", "PEXPIRETIME", "STRLEN", "UNLINK")),
     *(
         [name, _KEY, "x", "x"]
         for name in (
-            *("GET", "HDEL", "HGET", "HINCRBY", "HLEN", "HMGET", "HSET", "JSON.DEL"),
+            *("APPEND", "COPY", "GET", "GETRANGE", "RENAME", "SETRANGE", "HDEL", "HGET", "HINCRBY", "HLEN", "HMGET", "HSET", "JSON.DEL"),
             *("JSON.GET", "JSON.NUMINCRBY", "JSON.SET", "LPUSH", "LRANGE", "LTRIM", "PEXPIREAT", "SET"),
             *("TYPE", "XADD", "XDEL", "ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZRANGE", "ZREM"),
         )
@@ -94,16 +94,18 @@ def _slowest(client: redis.Redis) -> tuple[str, int]:
 
 def _refused(client: redis.Redis) -> list[str] | None:
     """Return the commands that the user needs and may not run, None where the server cannot tell."""
-    script, arguments = scripts.load("check_rights"), (keys.index("doctor"), json.dumps(NEEDED))
+    function, arguments = scripts.load("check_rights").function, (keys.index("doctor"), json.dumps(NEEDED))
     try:
         try:
-            reply = client.evalsha(script.sha1, 1, *arguments)
-        except redis.exceptions.NoScriptError:
-            client.script_load(script.text)
-            reply = client.evalsha(script.sha1, 1, *arguments)
+            reply = client.execute_command("FCALL_RO", function, 1, *arguments)
+        except redis.exceptions.ResponseError as error:
+            if not str(error).startswith("Function not found"):
+                raise
+            client.execute_command("FUNCTION LOAD", "REPLACE", scripts.library())
+            reply = client.execute_command("FCALL_RO", function, 1, *arguments)
     except redis.exceptions.NoPermissionError as error:
         named = re.search(r"'(.+)' command", str(error))
-        return [named[1].upper().replace("|", " ") if named else "EVALSHA with an agent's keys"]
+        return [named[1].upper().replace("|", " ") if named else "FCALL_RO with an agent's keys"]
     if reply is None:
         return None
     return list(dict.fromkeys(NEEDED[position - 1][0] for position in reply))

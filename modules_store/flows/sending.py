@@ -1,22 +1,23 @@
-"""Makes commands of all that flows yield: runs of scripts, as this server takes them."""
+"""Makes commands of all that flows yield: runs of programs, as this server takes them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from typing import Any
 
-from modules_store.commands import Command, ScriptCall
+from modules_store.commands import Command, ScriptCall, Way
 from modules_store.errors import MemoryStoreError
-from modules_store.flows import Flow, NoScriptError, RedisError, ResponseError, T
+from modules_store.flows import Flow, NoPermissionError, NoScriptError, RedisError, ResponseError, T
 
 Commands = Generator[Command, Any, T]
 
 
 class Sender:
-    """What one client has learned of how its server takes scripts."""
+    """What one client has learned of how its server takes programs."""
 
     def __init__(self) -> None:
-        self._before_7 = False
+        self._way = Way.FUNCTION
 
     def commands(self, flow: Flow[T]) -> Commands[T]:
         """Yield the commands of a flow, in whose place this is driven, and return its result."""
@@ -36,27 +37,39 @@ class Sender:
             flow.close()
 
     def _run(self, call: ScriptCall) -> Commands[Any]:
-        """Run a script; a server that is older than Redis 7 says so by what it does not understand."""
+        """Run a program; a server that does not know it yet is told it once."""
+        if self._way is not Way.FUNCTION:
+            return (yield from _run_script(call, self._way))
         try:
-            return (yield from _run(call, self._before_7))
+            return (yield call.run())
         except ResponseError as error:
-            if self._before_7 or not _is_of_before_7(error):
+            if "unknown command" in str(error) and "FCALL" in str(error):
+                self._way = Way.SCRIPT_BEFORE_7
+            elif _forbids(error):
+                self._way = Way.SCRIPT
+            elif not str(error).startswith("Function not found"):
                 raise
-        self._before_7 = True
-        return (yield from _run(call, True))
+        if self._way is not Way.FUNCTION:
+            return (yield from _run_script(call, self._way))
+        try:
+            yield call.load()
+        except ResponseError as error:
+            # A replica, or memory that is full: scripts can be told to such a server all the same.
+            if _forbids(error):
+                self._way = Way.SCRIPT
+            return (yield from _run_script(call, Way.SCRIPT))
+        # A server may do the work, lose the answer, restart and then know the function no more.
+        return (yield call.run(again=True))
 
 
-def _run(call: ScriptCall, before_7: bool) -> Commands[Any]:
-    """Run a script; a server that does not know it yet is told it once."""
+def _run_script(call: ScriptCall, way: Way) -> Commands[Any]:
     try:
-        return (yield call.run(before_7=before_7))
+        return (yield call.run(way))
     except NoScriptError:
-        yield call.load(before_7=before_7)
-    # A server may do the work, lose the answer, restart and then know the script no more.
-    return (yield call.run(again=True, before_7=before_7))
+        yield call.load(way)
+    return (yield call.run(way, again=True))
 
 
-def _is_of_before_7(error: ResponseError) -> bool:
-    """Whether a server does not know EVALSHA_RO, or takes the line of flags on top of a script for Lua."""
-    text = str(error)
-    return ("unknown command" in text and "EVALSHA_RO" in text) or "unexpected symbol near '#'" in text
+def _forbids(error: ResponseError) -> bool:
+    """Whether this user may not call functions, or not load any."""
+    return isinstance(error, NoPermissionError) and bool(re.search(r"'(fcall|function)", str(error), re.I))
