@@ -1,0 +1,70 @@
+"""This package's store: each layout of memories, with models run inside the scripts or on the queue."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.material import CODEC, Material
+from benchmarks.peers.system import Client, Metadata, System
+from model_export.publish import publish
+from modules_store import KeepAll, Policy, RedisAgentMemory
+
+
+@dataclass(frozen=True)
+class Store(System):
+    """`RedisAgentMemory` with a codec of 32 bytes; nothing is trimmed, as the others keep everything."""
+
+    layout: str = "keys"
+    mode: str = "inline"
+    notes: ClassVar[str] = (
+        "`RedisAgentMemory` with the policy `KeepAll`: `store_agent_memory` for 1 state, `store_agent_memories` "
+        "for more, `get_recent_memories` and `sample_memories` with `fields=\"states\"`"
+    )
+
+    def missing(self) -> str | None:
+        if self.layout == "keys" or _has_layouts():
+            return None
+        return f"this version has no layout {self.layout!r}"
+
+    def prepare(self, url: str, material: Material) -> None:
+        publish(material.codec, url)
+
+    def connect(self, url: str, material: Material) -> StoreClient:
+        layout = {"layout": self.layout} if _has_layouts() else {}
+        return StoreClient(
+            RedisAgentMemory(url, codec=CODEC, policy=Policy(KeepAll()), mode=self.mode, **layout)
+        )
+
+
+class StoreClient(Client):
+    """Calls a `RedisAgentMemory`."""
+
+    def __init__(self, memory: RedisAgentMemory) -> None:
+        self.memory = memory
+
+    def store(self, agent: str, states: NDArray[np.float32], metadata: Metadata | None) -> None:
+        if len(states) == 1:
+            self.memory.store_agent_memory(agent, states[0], metadata[0] if metadata else None)
+        else:
+            self.memory.store_agent_memories(agent, states, metadata)
+
+    def recent(self, agent: str, count: int) -> Any:
+        return self.memory.get_recent_memories(agent, count, fields="states")
+
+    def sample(self, agent: str, count: int) -> Any:
+        return self.memory.sample_memories(agent, count, fields="states")
+
+    def array(self, recalled: Any) -> NDArray[np.float32]:
+        return np.stack([one.state for one in recalled]) if isinstance(recalled, list) else recalled.states
+
+    def close(self) -> None:
+        self.memory.close()
+
+
+def _has_layouts() -> bool:
+    return "layout" in inspect.signature(RedisAgentMemory).parameters
