@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
 import redis
 
 T = TypeVar("T")
+Name = TypeVar("Name", bound=Hashable)
 
 STILL_BYTES = 10_000
 """Used memory that stays within this for two seconds is at rest."""
@@ -31,7 +32,7 @@ def calls_per_second(
     return {name: statistics.median(rates_of[name] for rates_of in taken) for name in operations}
 
 
-def interleaved(measurements: Mapping[str, Callable[[], T]], *, rounds: int) -> list[dict[str, T]]:
+def interleaved(measurements: Mapping[Name, Callable[[], T]], *, rounds: int) -> list[dict[Name, T]]:
     """Take all the measurements in turn, `rounds` times; return what each round gave, by name."""
     return [{name: measurement() for name, measurement in measurements.items()} for _ in range(rounds)]
 

@@ -34,6 +34,7 @@ class Floor(System):
 class RoundTrip(Floor):
     """One command that carries the states there or back, and does nothing else with them."""
 
+    is_weighed: ClassVar[bool] = False
     notes: ClassVar[str] = "SET of all states of a call as one value; GET of a value of as many states"
 
     def prepare(self, url: str, material: Material) -> None:
@@ -139,6 +140,7 @@ class _BarePackedClient(Client):
 class Codec(Floor):
     """The codec alone, in the client's process: no Redis."""
 
+    is_weighed: ClassVar[bool] = False
     notes: ClassVar[str] = "encoder or decoder in the client's process, frozen and optimised, one thread, no Redis"
 
     def connect(self, url: str, material: Material) -> Client:

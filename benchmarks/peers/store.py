@@ -26,6 +26,11 @@ class Store(System):
         "for more, `get_recent_memories` and `sample_memories` with `fields=\"states\"`"
     )
 
+    @property
+    def is_weighed(self) -> bool:  # type: ignore[override]
+        """Where the codec ran, memories do not show."""
+        return self.mode == "inline"
+
     def missing(self) -> str | None:
         if self.layout == "keys" or _has_layouts():
             return None

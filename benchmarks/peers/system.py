@@ -19,14 +19,22 @@ from benchmarks.material import Material
 
 Metadata = Sequence[Mapping[str, Any]]
 
+CAPACITY = 65_536
+"""Of an agent whose memories are fixed in number: it is a ring, so that its length does not change what a store
+costs."""
 ALL_WORKS = frozenset({"store", "recent", "sample"})
 
 
 class Client(ABC):
     """One connection to a system's server; its calls are what is measured."""
 
-    def open(self, agent: str, *, holds: int = 0) -> None:  # noqa: B027  most systems need nothing
-        """Make an agent known to this client before it is measured; it has `holds` memories already."""
+    def open(  # noqa: B027  most systems need nothing
+        self, agent: str, *, holds: int = 0, capacity: int = CAPACITY
+    ) -> None:
+        """Make an agent known to this client before it is measured; it has `holds` memories already.
+
+        `capacity` is how many it can have at most, where a system must know it.
+        """
 
     @abstractmethod
     def store(self, agent: str, states: NDArray[np.float32], metadata: Metadata | None) -> None:
@@ -66,6 +74,8 @@ class System(ABC):
     most_agents: ClassVar[int | None] = None
     most_memories: ClassVar[int | None] = None
     """Where to stop as they grow, so that a slow or large system does not hold up the others."""
+    is_weighed: ClassVar[bool] = True
+    """Whether it leaves memories in Redis that no other system of the list leaves byte for byte."""
     is_bounded: ClassVar[bool] = False
     """Whether memory is taken once, for all that is stored later."""
     notes: ClassVar[str] = ""

@@ -12,14 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.material import ACTIONS, Material
-from benchmarks.peers.system import ALL_WORKS, Client, Metadata, System
+from benchmarks.peers.system import ALL_WORKS, CAPACITY, Client, Metadata, System
 
 if TYPE_CHECKING:
     from tensordict import TensorDict
     from torchrl.data import ReplayBuffer
-
-CAPACITY = 65_536
-"""Entries of a storage that is written to: it is a ring, so its size does not change what a store costs."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,11 @@ class TorchRL(System):
     def works(self) -> frozenset[str]:  # type: ignore[override]
         """What is recalled is recalled in the same way."""
         return frozenset({"store"}) if self.by_slices else ALL_WORKS
+
+    @property
+    def is_weighed(self) -> bool:  # type: ignore[override]
+        """What is stored is the same."""
+        return not self.by_slices
 
     def missing(self) -> str | None:
         return None if importlib.util.find_spec("torchrl") else "torchrl is not installed"
