@@ -88,7 +88,9 @@ def make(folder: Path) -> Material:
     random = np.random.default_rng(0)
     mixed = random.normal(size=(STATES, LATENTS)) @ random.normal(size=(LATENTS, FEATURES))
     states = (mixed + NOISE * random.normal(size=mixed.shape)).astype(np.float32)
-    trained = train(CONFIG, states[:4096], states[-512:], TrainingOptions(steps=TRAINING_STEPS), progress=False)
+    trained = train(
+        CONFIG, states[:4096], states[-512:], TrainingOptions(steps=TRAINING_STEPS), progress=False
+    )
     export(trained.vae, CODEC).save(folder)
     torch.save(trained.vae.eval(), folder / "vae.pt")
     np.save(folder / "states.npy", states)

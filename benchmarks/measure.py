@@ -14,7 +14,7 @@ T = TypeVar("T")
 Name = TypeVar("Name", bound=Hashable)
 
 STILL_BYTES = 10_000
-"""Used memory that stays within this for two seconds is at rest."""
+"""Used memory that stays within this for four looks at it is at rest."""
 
 
 def calls_per_second(
@@ -37,22 +37,25 @@ def interleaved(measurements: Mapping[Name, Callable[[], T]], *, rounds: int) ->
     return [{name: measurement() for name, measurement in measurements.items()} for _ in range(rounds)]
 
 
-def bytes_each(client: redis.Redis, count: int, store: Callable[[], object]) -> float:
+def bytes_each(
+    client: redis.Redis, count: int, store: Callable[[], object], *, look_every_s: float = 0.5
+) -> float:
     """Return how many bytes of the server's memory each of the `count` memories takes that `store()` adds.
 
     Keys, index and hash tables count. What comes and goes does not: Lua's memory is given back first, and the
-    buffers of connections, which the server returns within a second or two, are waited for.
+    buffers of connections, which the server returns within a second or two, are waited for, until four looks
+    at it, `look_every_s` seconds apart, find the same.
     """
-    before = _used_bytes(client)
+    before = _used_bytes(client, look_every_s)
     store()
-    return (_used_bytes(client) - before) / count
+    return (_used_bytes(client, look_every_s) - before) / count
 
 
-def _used_bytes(client: redis.Redis) -> int:
+def _used_bytes(client: redis.Redis, look_every_s: float) -> int:
     client.script_flush("SYNC")
     seen = [-1]
     while len(seen) < 4 or max(seen[-4:]) - min(seen[-4:]) > STILL_BYTES:
-        time.sleep(0.5)
+        time.sleep(look_every_s)
         seen.append(client.info("memory")["used_memory"])
     return seen[-1]
 

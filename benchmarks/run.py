@@ -46,6 +46,7 @@ QUICK = {
     "latency_seconds": 0.1,
     "processes": 2,
     "sizes": (1000,),
+    "look_every_s": 0.1,
     "agents": (1, 10, 50),
     "memories": (100, 2000),
 }
@@ -142,7 +143,9 @@ def _write(
         "cases": cases,
     }
     (folder / "report.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    text = markdown(facts, notes, skipped, figures, found, {case: list(files) for case, files in drawn.items()})
+    text = markdown(
+        facts, notes, skipped, figures, found, {case: list(files) for case, files in drawn.items()}
+    )
     (folder / "report.md").write_text(text, encoding="utf-8")
     _print_aims(found)
     console.print(f"The report is {folder / 'report.md'}")

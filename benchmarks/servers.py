@@ -100,7 +100,9 @@ def fill_read(client: Client, system: System, material: Material) -> None:
     nearest = [_error(one, material.states[_nearest(one, material)]) for one in sampled]
     worst = max(error, *nearest) / float(material.states.std())
     if recent.shape != expected.shape or len(sampled) != 64 or not worst < LARGEST_ERROR:
-        raise RuntimeError(f"{system.name} does not give back what was stored: error {worst:.3f} of the spread")
+        raise RuntimeError(
+            f"{system.name} does not give back what was stored: error {worst:.3f} of the spread"
+        )
 
 
 def _error(recalled: np.ndarray, stored: np.ndarray) -> float:

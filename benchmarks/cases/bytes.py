@@ -54,7 +54,7 @@ def _weigh(bench: Bench, system: System, memories: int, described: bool) -> floa
 
         _warm(client, bench, described)
         try:
-            return bytes_each(servers.redis(system.name), memories, store)
+            return bytes_each(servers.redis(system.name), memories, store, look_every_s=plan.look_every_s)
         finally:
             client.close()
 

@@ -21,13 +21,15 @@ class Plan:
     systems: Sequence[System]
     """Those that can run here."""
     rounds: int = 5
-    seconds: float = 0.25
+    seconds: float = 0.2
     """Of each measurement of a rate, in each round."""
-    latency_seconds: float = 1.0
+    latency_seconds: float = 0.8
     processes: int = 8
     """Of the measurements with several."""
     sizes: tuple[int, ...] = (10_000, 1_000_000)
     """Memories that are weighed."""
+    look_every_s: float = 0.5
+    """At a server's memory, until it is at rest."""
     agents: tuple[int, ...] = (1, 10, 100, 1000, 10_000)
     memories: tuple[int, ...] = (100, 1000, 10_000, 100_000, 1_000_000)
     """How far agents, and memories of an agent, grow."""

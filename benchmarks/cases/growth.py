@@ -101,9 +101,7 @@ def _axis(bench: Bench, axis: str, small: Size, sizes: list[Size]) -> list[Row]:
                 timed = {key: partial(_us, call, plan.seconds) for key, call in calls.items()}
                 taken = interleaved(timed, rounds=plan.rounds)
                 for system in taking_part:
-                    figures = {
-                        name: [one[system.name, name] for one in taken] for name in ("us", "small_us")
-                    }
+                    figures = {name: [one[system.name, name] for one in taken] for name in ("us", "small_us")}
                     rows.append(
                         {
                             "system": system.name,

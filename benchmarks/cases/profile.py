@@ -45,7 +45,9 @@ def measure(bench: Bench) -> list[Row]:
     rows: dict[tuple[str, Work], Row] = {}
     bench.tick("starting servers")
     with Servers(systems, bench.material, engine=plan.engine, appendonly=plan.appendonly) as servers:
-        clients = {system.name: system.connect(servers.url(system.name), bench.material) for system in systems}
+        clients = {
+            system.name: system.connect(servers.url(system.name), bench.material) for system in systems
+        }
         for system in systems:
             fill_read(clients[system.name], system, bench.material)
         for round_number in range(plan.rounds):

@@ -141,7 +141,9 @@ class Codec(Floor):
     """The codec alone, in the client's process: no Redis."""
 
     is_weighed: ClassVar[bool] = False
-    notes: ClassVar[str] = "encoder or decoder in the client's process, frozen and optimised, one thread, no Redis"
+    notes: ClassVar[str] = (
+        "encoder or decoder in the client's process, frozen and optimised, one thread, no Redis"
+    )
 
     def connect(self, url: str, material: Material) -> Client:
         return _CodecClient(material)

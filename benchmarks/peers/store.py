@@ -23,7 +23,7 @@ class Store(System):
     mode: str = "inline"
     notes: ClassVar[str] = (
         "`RedisAgentMemory` with the policy `KeepAll`: `store_agent_memory` for 1 state, `store_agent_memories` "
-        "for more, `get_recent_memories` and `sample_memories` with `fields=\"states\"`"
+        'for more, `get_recent_memories` and `sample_memories` with `fields="states"`'
     )
 
     @property

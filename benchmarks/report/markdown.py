@@ -59,10 +59,15 @@ def _aims(figures: Figures, aims: Sequence[Aim], skipped: Mapping[str, str]) -> 
     shown = columns(figures)
     rows = []
     for aim in aims:
-        limit = NOTHING if aim.limit is None else f"{'≤' if aim.at_most else '≥'} {_value(aim.limit, aim.unit)}"
+        limit = (
+            NOTHING if aim.limit is None else f"{'≤' if aim.at_most else '≥'} {_value(aim.limit, aim.unit)}"
+        )
         rows.append([aim.text, limit, *(_reached(aim, column) for column in shown)])
     lines = table(["work", "aim", *shown], rows)
-    lines += ["", "**Bold** where the aim is met; × are ratios of states a second, or of times where they grow."]
+    lines += [
+        "",
+        "**Bold** where the aim is met; × are ratios of states a second, or of times where they grow.",
+    ]
     missing = [f"{name}: {skipped[name]}" for name in OURS if name in skipped]
     return [*lines, *(f"Not measured: {text}." for text in missing)]
 
@@ -137,7 +142,8 @@ def _latency(figures: Figures, order: Sequence[str]) -> list[str]:
         for work in latency.WORKS:
             found = figures.rows("latency", system=system, work=work.kind, count=work.count)
             cells += [
-                _number(statistics.median(found[0][name])) if found else NOTHING for name in latency.PERCENTILES
+                _number(statistics.median(found[0][name])) if found else NOTHING
+                for name in latency.PERCENTILES
             ]
         if set(cells) != {NOTHING}:
             rows.append([system, *cells])
@@ -162,7 +168,10 @@ def _bytes(figures: Figures, order: Sequence[str]) -> list[str]:
         if not found:
             continue
         rows.append(
-            [system, *(f"{found[size, described]['bytes']:,.0f}" for size in sizes for described in (False, True))]
+            [
+                system,
+                *(f"{found[size, described]['bytes']:,.0f}" for size in sizes for described in (False, True)),
+            ]
         )
         fewer += [
             f"{system} was weighed with {row['memories']:,} instead of {size:,}, by its size."
@@ -174,7 +183,8 @@ def _bytes(figures: Figures, order: Sequence[str]) -> list[str]:
         "## Bytes of the server's memory a memory",
         "",
         "Keys, index and hash tables count. An agent has 10,000 memories, a codec's codes are 32 bytes, the raw "
-        "state 200; metadata have three fields. Keys written by pipelines weigh what they weigh one by one.",
+        "state 200; metadata have three fields. The bare commands, which keep no documents of agents, are the "
+        "floor of the layouts.",
         "",
         *table(["", *headings], rows),
         *(["", *fewer] if fewer else []),
@@ -231,13 +241,14 @@ def parts_us(row: Row) -> dict[str, float]:
     return {name: statistics.median(row["us"][name]) for name in profile.PARTS}
 
 
-def _about(
-    about: Mapping[str, Any], systems: Mapping[str, str], skipped: Mapping[str, str]
-) -> list[str]:
+def _about(about: Mapping[str, Any], systems: Mapping[str, str], skipped: Mapping[str, str]) -> list[str]:
     return [
         "## What was measured",
         "",
-        *(f"- **{name}**: {notes}." for name, notes in systems.items() if notes),
+        *(
+            f"- **{', '.join(name for name in systems if systems[name] == notes)}**: {notes}."
+            for notes in dict.fromkeys(systems.values())
+        ),
         *(f"- **{name}** was skipped: {reason}." for name, reason in skipped.items()),
         "",
         "Each system has a redis-server of its own, all started in the same way, on TCP of the same machine. "

@@ -116,7 +116,9 @@ def _bytes(figures: Figures, order: Sequence[str]) -> dict[str, bytes]:
         axis.set_xscale("log")
         axis.set_xlim(10, 2 * max(found.values()))
         axis.grid(axis="y", visible=False)
-        axis.set(title=f"{'three fields of metadata' if described else 'no metadata'}", xlabel="bytes a memory")
+        axis.set(
+            title=f"{'three fields of metadata' if described else 'no metadata'}", xlabel="bytes a memory"
+        )
     return {"bytes.png": _png(figure)}
 
 
