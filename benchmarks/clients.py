@@ -190,9 +190,9 @@ def _prepared(
     return ready[known]
 
 
-def written_agents(number: int, described: bool, count: int) -> Sequence[str]:
-    """Return the agents that client `number` stores to. Their memories have metadata, or have not."""
-    return [f"{WRITTEN}{number}-{'described' if described else 'bare'}-{agent}" for agent in range(count)]
+def written_agents(client: int | str, described: bool, count: int) -> Sequence[str]:
+    """Return the agents that a client stores to. Their memories have metadata, or have not."""
+    return [f"{WRITTEN}{client}-{'described' if described else 'bare'}-{agent}" for agent in range(count)]
 
 
 WRITTEN = "written-"

@@ -14,12 +14,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.status import Status
 
 from benchmarks import material
 from benchmarks.cases import bytes as bytes_case
@@ -32,14 +32,15 @@ from benchmarks.report.aims import Aim, aims
 from benchmarks.report.figures import Figures
 from benchmarks.report.markdown import markdown
 from benchmarks.report.plots import plots
+from benchmarks.stage import Stage
 
-CASES: dict[str, Callable[[Bench], list[Row]]] = {
+ON_STAGE: dict[str, Callable[[Stage], list[Row]]] = {
     "throughput": throughput.measure,
     "latency": latency.measure,
-    "bytes": bytes_case.measure,
-    "growth": growth.measure,
     "profile": profile.measure,
 }
+ON_THEIR_OWN: dict[str, Callable[[Bench], list[Row]]] = {"bytes": bytes_case.measure, "growth": growth.measure}
+CASES = (*ON_STAGE, *ON_THEIR_OWN)
 QUICK = {
     "rounds": 1,
     "seconds": 0.02,
@@ -83,7 +84,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, default=Path("build/bench"), metavar="FOLDER")
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, metavar="CASE")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, metavar="SYSTEM", help=", ".join(SYSTEMS))
     parser.add_argument("--quick", action="store_true", help="a minute, to see that everything works")
     parser.add_argument("--rounds", type=int, help="medians are of so many")
@@ -104,18 +105,23 @@ def _run_facts(plan: Plan, quick: bool) -> dict[str, Any]:
 
 def _measure(plan: Plan, names: Sequence[str]) -> dict[str, list[Row]]:
     """Run the cases, telling what each does."""
-    cases = {}
+    cases: dict[str, list[Row]] = {}
+
+    def run(name: str, measure: Callable[[], list[Row]]) -> None:
+        started = time.monotonic()
+        cases[name] = measure()
+        console.print(f"{name}: {time.monotonic() - started:,.0f} s")
+
     with tempfile.TemporaryDirectory() as folder, console.status("Training the codec") as status:
-        made = material.make(Path(folder))
-        for number, name in enumerate(names, 1):
-            started = time.monotonic()
-            cases[name] = CASES[name](Bench(plan, made, _tick(status, f"{number}/{len(names)} {name}")))
-            console.print(f"{name}: {time.monotonic() - started:,.0f} s")
+        bench = Bench(plan, material.make(Path(folder)), status.update)
+        if on_stage := [name for name in ON_STAGE if name in names]:
+            with Stage(bench) as stage:
+                for name in on_stage:
+                    run(name, partial(ON_STAGE[name], stage))
+        for name in ON_THEIR_OWN:
+            if name in names:
+                run(name, partial(ON_THEIR_OWN[name], bench))
     return cases
-
-
-def _tick(status: Status, case: str) -> Callable[[str], None]:
-    return lambda text: status.update(f"{case}: {text}")
 
 
 def _write(

@@ -25,7 +25,7 @@ def measure(bench: Bench) -> list[Row]:
             memories = min(size, system.most_memories or size)
             for described in (False, True):
                 text = f"{memories:,} memories{' with metadata' if described else ''}"
-                bench.tick(f"{text}: {system.name}")
+                bench.tick(f"bytes: {text}: {system.name}")
                 rows.append(
                     {
                         "system": system.name,

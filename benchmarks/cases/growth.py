@@ -77,7 +77,7 @@ def measure(bench: Bench) -> list[Row]:
 def _axis(bench: Bench, axis: str, small: Size, sizes: list[Size]) -> list[Row]:
     plan, material = bench.plan, bench.material
     systems = [system for system in plan.systems if system.is_weighed and not system.is_floor]
-    bench.tick(f"{axis}: starting servers")
+    bench.tick(f"growth: {axis}: starting servers")
     with (
         Servers(systems, material, engine=plan.engine, appendonly=plan.appendonly) as small_servers,
         Servers(systems, material, engine=plan.engine, appendonly=plan.appendonly) as servers,
@@ -90,9 +90,9 @@ def _axis(bench: Bench, axis: str, small: Size, sizes: list[Size]) -> list[Row]:
         for size in sizes:
             taking_part = [system for system in systems if not _is_too_large(system, size)]
             for system in taking_part:
-                bench.tick(f"{axis}, {getattr(size, axis):,}: storing, {system.name}")
+                bench.tick(f"growth: {axis}, {getattr(size, axis):,}: storing, {system.name}")
                 places[system.name].grow(size)
-            bench.tick(f"{axis}, {getattr(size, axis):,}: measuring")
+            bench.tick(f"growth: {axis}, {getattr(size, axis):,}: measuring")
             for work in WORKS:
                 calls = {}
                 for system in taking_part:

@@ -19,9 +19,9 @@ from typing import Any
 import redis
 
 from benchmarks.cases.common import Bench, Row
-from benchmarks.clients import READ, Work, caller, drive
+from benchmarks.clients import READ, Work, caller, drive, written_agents
 from benchmarks.peers.store import Store, StoreClient
-from benchmarks.servers import Servers, fill_read
+from benchmarks.stage import Stage
 
 WORKS = (
     Work("store", 1),
@@ -32,34 +32,31 @@ WORKS = (
     Work("sample", 1000),
 )
 AGENTS = 100
+PROFILED = "profile"
+"""The client whose stores are profiled, among others' agents."""
 PROGRAMS = {"eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"}
 OUR_OWN = {"info", "config|resetstat"}
 """What the measurement itself sends."""
 PARTS = ("engine", "Redis commands", "RedisJSON", "Lua", "network and redis-py", "Python")
 
 
-def measure(bench: Bench) -> list[Row]:
+def measure(stage: Stage) -> list[Row]:
     """Return a row for each system and work: microseconds a call of each of PARTS, of every round."""
-    plan = bench.plan
+    bench, plan, servers = stage.bench, stage.bench.plan, stage.servers
     systems = [one for one in plan.systems if isinstance(one, Store) and one.mode == "inline"]
     rows: dict[tuple[str, Work], Row] = {}
-    bench.tick("starting servers")
-    with Servers(systems, bench.material, engine=plan.engine, appendonly=plan.appendonly) as servers:
-        clients = {
-            system.name: system.connect(servers.url(system.name), bench.material) for system in systems
-        }
-        for system in systems:
-            fill_read(clients[system.name], system, bench.material)
-        for round_number in range(plan.rounds):
-            bench.tick(f"round {round_number + 1} of {plan.rounds}")
-            for work in WORKS:
-                for name, client in clients.items():
-                    parts = _profile(bench, client, servers.redis(name), work)
-                    row = rows.setdefault((name, work), _row(name, work))
-                    for part, us in parts.items():
-                        row["us"][part].append(us)
-        for client in clients.values():
-            client.close()
+    clients = {system.name: system.connect(servers.url(system.name), bench.material) for system in systems}
+    for round_number in range(plan.rounds):
+        bench.tick(f"profile, round {round_number + 1} of {plan.rounds}")
+        for work in WORKS:
+            for name, client in clients.items():
+                parts = _profile(bench, client, servers.redis(name), work)
+                row = rows.setdefault((name, work), _row(name, work))
+                for part, us in parts.items():
+                    row["us"][part].append(us)
+                servers.tidy(name)
+    for client in clients.values():
+        client.close()
     return list(rows.values())
 
 
@@ -70,8 +67,7 @@ def _row(system: str, work: Work) -> Row:
 
 def _profile(bench: Bench, client: StoreClient, server: redis.Redis, work: Work) -> dict[str, float]:
     """Drive one client for a while; return the microseconds that a call spends in each part."""
-    kind = "described" if work.described else "bare"
-    agents = [READ] if work.kind != "store" else [f"{kind}-{number}" for number in range(AGENTS)]
+    agents = [READ] if work.kind != "store" else written_agents(PROFILED, work.described, AGENTS)
     call = caller(client, work, agents, bench.material)
     call()
     with _Sends(client) as sends:
