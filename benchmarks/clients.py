@@ -1,8 +1,8 @@
 """Drives a system's client: in this process, or in several that start together and each measure themselves.
 
 Client processes are spawned once and keep their connections. They get a task, prepare it (connect, load
-scripts, make one call), say so, and begin at a time on the machine's monotonic clock that is the same for all.
-A process that gets no more tasks because its parent is gone ends.
+scripts, make one call), say so, and begin at a time on the machine's monotonic clock that is the same for
+all. A process that gets no more tasks because its parent is gone ends.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Outcome:
         return len(self.latencies_s) / float(self.latencies_s.sum())
 
 
-def caller(client: Client, work: Work, agents: Iterable[str], material: Material) -> Callable[[], object]:
+def caller(client: Client, work: Work, agents: Iterable[str]) -> Callable[[], object]:
     """Return what makes one call of `work`, for the agents in turn."""
     names = itertools.cycle(agents)
     if work.kind != "store":
@@ -76,8 +76,7 @@ def caller(client: Client, work: Work, agents: Iterable[str], material: Material
 
     def store() -> None:
         start = next(starts)
-        rows = slice(start, start + work.count)
-        client.store(next(names), material.states[rows], material.metadata[rows] if work.described else None)
+        client.store(next(names), slice(start, start + work.count), work.described)
 
     return store
 
@@ -185,7 +184,7 @@ def _prepared(
         else:
             agents = [READ]
             client.open(READ, holds=READ_HOLDS)
-        ready[known] = caller(client, task.work, agents, material)
+        ready[known] = caller(client, task.work, agents)
         ready[known]()  # loads scripts, fetches the codec, fills caches
     return ready[known]
 

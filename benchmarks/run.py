@@ -1,8 +1,8 @@
-"""`make bench`: one report of the same work done by the naive blueprint, raw pipelines, TorchRL and this store.
+"""`make bench`: one report of the same work done by a naive blueprint, raw pipelines, TorchRL and this store.
 
-Writes report.md, report.json and plots to a folder; the report begins with the aims and what was reached. Each
-case can be run by itself, on some of the systems. `--quick` takes about a minute and checks that everything
-works: its figures are not to be quoted.
+Writes report.md, report.json and plots to a folder; the report begins with the aims and what was reached.
+Each case can be run by itself, on some of the systems. `--quick` takes a minute or two and checks that
+everything works: its figures are not to be quoted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ ON_STAGE: dict[str, Callable[[Stage], list[Row]]] = {
     "latency": latency.measure,
     "profile": profile.measure,
 }
-ON_THEIR_OWN: dict[str, Callable[[Bench], list[Row]]] = {"bytes": bytes_case.measure, "growth": growth.measure}
+ON_THEIR_OWN: dict[str, Callable[[Bench], list[Row]]] = {
+    "bytes": bytes_case.measure,
+    "growth": growth.measure,
+}
 CASES = (*ON_STAGE, *ON_THEIR_OWN)
 QUICK = {
     "rounds": 1,
@@ -86,7 +89,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("build/bench"), metavar="FOLDER")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, metavar="CASE")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, metavar="SYSTEM", help=", ".join(SYSTEMS))
-    parser.add_argument("--quick", action="store_true", help="a minute, to see that everything works")
+    parser.add_argument(
+        "--quick", action="store_true", help="for a minute or two, to see that everything works"
+    )
     parser.add_argument("--rounds", type=int, help="medians are of so many")
     parser.add_argument("--appendonly", action="store_true", help="all servers log every write (AOF)")
     parser.add_argument(
@@ -118,9 +123,9 @@ def _measure(plan: Plan, names: Sequence[str]) -> dict[str, list[Row]]:
             with Stage(bench) as stage:
                 for name in on_stage:
                     run(name, partial(ON_STAGE[name], stage))
-        for name in ON_THEIR_OWN:
+        for name, measure in ON_THEIR_OWN.items():
             if name in names:
-                run(name, partial(ON_THEIR_OWN[name], bench))
+                run(name, partial(measure, bench))
     return cases
 
 
@@ -150,7 +155,12 @@ def _write(
     }
     (folder / "report.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     text = markdown(
-        facts, notes, skipped, figures, found, {case: list(files) for case, files in drawn.items()}
+        about=facts,
+        systems=notes,
+        skipped=skipped,
+        figures=figures,
+        aims=found,
+        plots={case: list(files) for case, files in drawn.items()},
     )
     (folder / "report.md").write_text(text, encoding="utf-8")
     _print_aims(found)

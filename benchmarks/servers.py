@@ -14,12 +14,12 @@ from benchmarks.material import STATES, Material
 from benchmarks.peers.system import Client, System
 from modules_store.server import EmbeddedServer
 
-FILLED_AT_ONCE = 1000
+FILLED_AT_ONCE = 1024
 MOST_WRITTEN_KEYS = 200_000
 MOST_WRITTEN_BYTES = 300_000_000
 """Past either the memories of agents that were stored to are deleted, between two measurements."""
 LARGEST_ERROR = 0.1
-"""Of a recalled state, root mean square, as a share of the states' spread: what any codec here stays under."""
+"""Of a recalled state, root mean square, as a share of the states' spread: any codec here stays under it."""
 
 
 class Servers:
@@ -79,18 +79,17 @@ class Servers:
         self._stack.close()
 
 
-def fill(client: Client, agent: str, count: int, material: Material, *, described: bool = False) -> None:
+def fill(client: Client, agent: str, count: int, *, described: bool = False) -> None:
     """Store `count` memories of one agent, the states over and over."""
     for start in range(0, count, FILLED_AT_ONCE):
-        rows = np.arange(start, min(start + FILLED_AT_ONCE, count)) % STATES
-        metadata = [material.metadata[row] for row in rows] if described else None
-        client.fill(agent, material.states[rows], metadata)
+        first = start % STATES
+        client.fill(agent, slice(first, first + min(FILLED_AT_ONCE, count - start)), described)
 
 
 def fill_read(client: Client, system: System, material: Material) -> None:
     """Store what is recalled from, and see that it comes back. Raises RuntimeError where it does not."""
     client.open(READ)
-    fill(client, READ, READ_HOLDS, material)
+    fill(client, READ, READ_HOLDS)
     if system.is_floor:
         return
     expected = material.states[READ_HOLDS - 10 : READ_HOLDS]

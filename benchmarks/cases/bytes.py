@@ -50,15 +50,15 @@ def _weigh(bench: Bench, system: System, memories: int, described: bool) -> floa
             for number, start in enumerate(range(0, memories, an_agent)):
                 agent, count = f"agent-{number}", min(an_agent, memories - start)
                 client.open(agent, capacity=count)
-                fill(client, agent, count, material, described=described)
+                fill(client, agent, count, described=described)
 
-        _warm(client, bench, described)
+        _warm(client, described)
         try:
             return bytes_each(servers.redis(system.name), memories, store, look_every_s=plan.look_every_s)
         finally:
             client.close()
 
 
-def _warm(client: Client, bench: Bench, described: bool) -> None:
+def _warm(client: Client, described: bool) -> None:
     client.open(WARM, capacity=FILLED_AT_ONCE)
-    fill(client, WARM, 1, bench.material, described=described)
+    fill(client, WARM, 1, described=described)

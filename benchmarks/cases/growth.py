@@ -44,7 +44,6 @@ class Place:
 
     def __init__(self, system: System, servers: Servers, material: Material) -> None:
         self.client = system.connect(servers.url(system.name), material)
-        self._material = material
         self._held: set[str] = set()
 
     def grow(self, size: Size) -> None:
@@ -53,11 +52,11 @@ class Place:
             if agent not in self._held:
                 self._held.add(agent)
                 self.client.open(agent, capacity=2 * size.memories + ROOM)
-                fill(self.client, agent, size.memories, self._material)
+                fill(self.client, agent, size.memories)
 
     def call(self, work: Work, size: Size) -> Callable[[], object]:
         """Return what makes one call for the agents of `size` in turn, made once already."""
-        call = caller(self.client, work, size.names, self._material)
+        call = caller(self.client, work, size.names)
         call()
         return call
 

@@ -4,9 +4,9 @@ A call's time is divided by where it is spent::
 
     the call ─┬─ this package's Python: checks, arguments, replies
               └─ one command ─┬─ network and redis-py: sending, the server's reading and writing, parsing
-                              └─ the program's time in the server ─┬─ commands that it calls: the engine's (ai.*),
-                                                                   │  RedisJSON's (json.*), Redis's own
-                                                                   └─ Lua: the rest
+                              └─ the program in the server ─┬─ commands that it calls: the engine's (ai.*),
+                                                            │  RedisJSON's (json.*), Redis's own
+                                                            └─ Lua: the rest
 
 The clock is read twice more a call than elsewhere, which is less than a microsecond.
 """
@@ -68,7 +68,7 @@ def _row(system: str, work: Work) -> Row:
 def _profile(bench: Bench, client: StoreClient, server: redis.Redis, work: Work) -> dict[str, float]:
     """Drive one client for a while; return the microseconds that a call spends in each part."""
     agents = [READ] if work.kind != "store" else written_agents(PROFILED, work.described, AGENTS)
-    call = caller(client, work, agents, bench.material)
+    call = caller(client, work, agents)
     call()
     with _Sends(client) as sends:
         server.config_resetstat()

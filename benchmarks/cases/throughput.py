@@ -20,7 +20,8 @@ def measure(stage: Stage) -> list[Row]:
     for round_number in range(plan.rounds):
         for processes in (1, plan.processes):
             for work in WORKS:
-                stage.bench.tick(f"throughput, round {round_number + 1} of {plan.rounds}: {work.name}, {processes} clients")
+                where = f"round {round_number + 1} of {plan.rounds}, {processes} clients"
+                stage.bench.tick(f"throughput, {where}: {work.name}")
                 for system in stage.turns(work, round_number):
                     outcomes = stage.run(system, work, processes, plan.seconds)
                     key = (system.name, work, processes)

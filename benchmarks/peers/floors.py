@@ -13,11 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 import redis
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.material import FEATURES, Material
 from benchmarks.peers.pipelines import PipelineClient
-from benchmarks.peers.system import Client, Metadata, System
+from benchmarks.peers.system import Client, System
 
 HEADER = b"\x01\x01\x00"
 TIMESTAMP_BYTES = 8
@@ -43,16 +42,20 @@ class RoundTrip(Floor):
                 client.set(f"floor:{count}", bytes(4 * FEATURES * count))
 
     def connect(self, url: str, material: Material) -> Client:
-        return _RoundTripClient(redis.Redis.from_url(url))
+        return _RoundTripClient(redis.Redis.from_url(url), material)
 
 
 class _RoundTripClient(Client):
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, material: Material) -> None:
         self._redis = client
+        self._states = material.states
+        self._metadata = [json.dumps(fields).encode() for fields in material.metadata]
 
-    def store(self, agent: str, states: NDArray[np.float32], metadata: Metadata | None) -> None:
-        described = json.dumps(metadata).encode() if metadata else b""
-        self._redis.set(f"floor:{{{agent}}}", states.tobytes() + described)
+    def store(self, agent: str, rows: slice, described: bool) -> None:
+        value = self._states[rows].tobytes()
+        self._redis.set(
+            f"floor:{{{agent}}}", b"".join([value, *self._metadata[rows]]) if described else value
+        )
 
     def recent(self, agent: str, count: int) -> Any:
         return self._redis.get(f"floor:{count}")
@@ -69,8 +72,8 @@ class BareKeys(Floor):
     """The bytes of the layout "keys" by Redis's own commands, in one pipeline."""
 
     notes: ClassVar[str] = (
-        "ready-made codes of 35 bytes in a pipeline of SET for each, one ZADD and JSON.SET for each; ZREVRANGE or "
-        "ZRANDMEMBER, then MGET, without decoding"
+        "ready-made codes of 35 bytes in a pipeline of SET for each, one ZADD and JSON.SET for each; "
+        "ZREVRANGE or ZRANDMEMBER, then MGET, without decoding"
     )
 
     def connect(self, url: str, material: Material) -> Client:
@@ -79,11 +82,11 @@ class BareKeys(Floor):
 
 class _BareKeysClient(PipelineClient):
     def __init__(self, client: redis.Redis, material: Material) -> None:
-        super().__init__(client)
+        super().__init__(client, material)
         self._values = [HEADER + codes.tobytes() for codes in material.codes]
 
-    def values(self, states: NDArray[np.float32]) -> Sequence[bytes]:
-        return self._values[: len(states)]
+    def values(self, rows: slice) -> Sequence[bytes]:
+        return self._values[rows]
 
     def states(self, values: Sequence[bytes]) -> Any:
         return values
@@ -109,16 +112,17 @@ class _BarePackedClient(Client):
         self._row_bytes = codes.shape[1] + TIMESTAMP_BYTES
         rows = np.hstack([np.zeros((len(codes), TIMESTAMP_BYTES), np.int8), codes])
         self._blob = rows.tobytes()
+        self._metadata = [json.dumps(fields) for fields in material.metadata]
         self._random = np.random.default_rng()
 
-    def store(self, agent: str, states: NDArray[np.float32], metadata: Metadata | None) -> None:
-        value = self._blob[: self._row_bytes * len(states)]
-        if metadata is None:
+    def store(self, agent: str, rows: slice, described: bool) -> None:
+        value = self._blob[self._row_bytes * rows.start : self._row_bytes * rows.stop]
+        if not described:
             self._redis.append(f"floor:{{{agent}}}", value)
             return
         pipe = self._redis.pipeline(transaction=False)
         pipe.append(f"floor:{{{agent}}}", value)
-        pipe.append(f"floor:{{{agent}}}:meta", "\n".join(map(json.dumps, metadata)))
+        pipe.append(f"floor:{{{agent}}}:meta", "\n".join(self._metadata[rows]))
         pipe.execute()
 
     def recent(self, agent: str, count: int) -> Any:
@@ -155,11 +159,11 @@ class _CodecClient(Client):
             torch.jit.optimize_for_inference(torch.jit.freeze(module.eval()))
             for module in material.codec.modules()
         )
-        self._codes = torch.from_numpy(material.codes)
+        self._states, self._codes = torch.from_numpy(material.states), torch.from_numpy(material.codes)
 
     @torch.inference_mode()
-    def store(self, agent: str, states: NDArray[np.float32], metadata: Metadata | None) -> None:
-        self._encoder(torch.from_numpy(states))
+    def store(self, agent: str, rows: slice, described: bool) -> None:
+        self._encoder(self._states[rows])
 
     @torch.inference_mode()
     def recent(self, agent: str, count: int) -> Any:

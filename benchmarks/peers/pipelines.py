@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import redis
-from numpy.typing import NDArray
 
 from benchmarks.material import FEATURES, Material
-from benchmarks.peers.system import Client, Clock, Metadata, System
+from benchmarks.peers.system import Client, Clock, System
 
 
 @dataclass(frozen=True)
@@ -25,32 +24,34 @@ class Pipelines(System):
     )
 
     def connect(self, url: str, material: Material) -> Client:
-        return PipelineClient(redis.Redis.from_url(url))
+        return PipelineClient(redis.Redis.from_url(url), material)
 
 
 class PipelineClient(Client):
     """A client of values that it keeps as they are, each under a key of its own."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, material: Material) -> None:
         self._redis = client
+        self.material = material
         self._clock = Clock()
 
-    def values(self, states: NDArray[np.float32]) -> Sequence[bytes]:
+    def values(self, rows: slice) -> Sequence[bytes]:
         """Return what to store of each state."""
-        return [state.tobytes() for state in states]
+        return [state.tobytes() for state in self.material.states[rows]]
 
     def states(self, values: Sequence[bytes]) -> Any:
         """Return what recalls make of the values."""
         return np.frombuffer(b"".join(values), np.float32).reshape(-1, FEATURES)
 
-    def store(self, agent: str, states: NDArray[np.float32], metadata: Metadata | None) -> None:
-        timestamps = self._clock.take(len(states))
+    def store(self, agent: str, rows: slice, described: bool) -> None:
+        values, metadata = self.values(rows), self.material.metadata[rows]
+        timestamps = self._clock.take(len(values))
         pipe = self._redis.pipeline(transaction=False)
-        for row, value in enumerate(self.values(states)):
-            key = f"agent:{{{agent}}}:memory:{timestamps[row]}"
+        for timestamp, value, fields in zip(timestamps, values, metadata, strict=True):
+            key = f"agent:{{{agent}}}:memory:{timestamp}"
             pipe.set(key, value)
-            if metadata:
-                pipe.execute_command("JSON.SET", f"{key}:meta", "$", json.dumps(metadata[row]))
+            if described:
+                pipe.execute_command("JSON.SET", f"{key}:meta", "$", json.dumps(fields))
         pipe.zadd(f"agent:{{{agent}}}:memories", {str(at): at for at in timestamps})
         pipe.execute()
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.material import CODEC, Material
-from benchmarks.peers.system import Client, Metadata, System
+from benchmarks.peers.system import Client, System
 from model_export.publish import publish
 from modules_store import KeepAll, Policy, RedisAgentMemory
 
@@ -22,8 +22,9 @@ class Store(System):
     layout: str = "keys"
     mode: str = "inline"
     notes: ClassVar[str] = (
-        "`RedisAgentMemory` with the policy `KeepAll`: `store_agent_memory` for 1 state, `store_agent_memories` "
-        'for more, `get_recent_memories` and `sample_memories` with `fields="states"`'
+        "`RedisAgentMemory` with the policy `KeepAll`: `store_agent_memory` for 1 state, "
+        "`store_agent_memories` for more, `get_recent_memories` and `sample_memories` with "
+        '`fields="states"`; models inside the scripts, or queued with `mode="queued"`'
     )
 
     @property
@@ -41,18 +42,20 @@ class Store(System):
 
     def connect(self, url: str, material: Material) -> StoreClient:
         layout = {"layout": self.layout} if _has_layouts() else {}
-        return StoreClient(
-            RedisAgentMemory(url, codec=CODEC, policy=Policy(KeepAll()), mode=self.mode, **layout)
-        )
+        memory = RedisAgentMemory(url, codec=CODEC, policy=Policy(KeepAll()), mode=self.mode, **layout)
+        return StoreClient(memory, material)
 
 
 class StoreClient(Client):
     """Calls a `RedisAgentMemory`."""
 
-    def __init__(self, memory: RedisAgentMemory) -> None:
+    def __init__(self, memory: RedisAgentMemory, material: Material) -> None:
         self.memory = memory
+        self._material = material
 
-    def store(self, agent: str, states: NDArray[np.float32], metadata: Metadata | None) -> None:
+    def store(self, agent: str, rows: slice, described: bool) -> None:
+        states = self._material.states[rows]
+        metadata = self._material.metadata[rows] if described else None
         if len(states) == 1:
             self.memory.store_agent_memory(agent, states[0], metadata[0] if metadata else None)
         else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,10 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.material import Material
 
-Metadata = Sequence[Mapping[str, Any]]
-
 CAPACITY = 65_536
-"""Of an agent whose memories are fixed in number: it is a ring, so that its length does not change what a store
+"""Of an agent whose memories are fixed in number: it is a ring, so its length does not change what a store
 costs."""
 ALL_WORKS = frozenset({"store", "recent", "sample"})
 
@@ -37,12 +34,15 @@ class Client(ABC):
         """
 
     @abstractmethod
-    def store(self, agent: str, states: NDArray[np.float32], metadata: Metadata | None) -> None:
-        """Store float32[B, D] of one agent in the system's fastest way for B at a time."""
+    def store(self, agent: str, rows: slice, described: bool) -> None:
+        """Store rows of the material for one agent, with metadata where `described`, in one go.
 
-    def fill(self, agent: str, states: NDArray[np.float32], metadata: Metadata | None) -> None:
+        A client takes them from its material in the form that its system likes best.
+        """
+
+    def fill(self, agent: str, rows: slice, described: bool) -> None:
         """Leave in Redis the same bytes as `store`, as fast as can be; not measured."""
-        self.store(agent, states, metadata)
+        self.store(agent, rows, described)
 
     @abstractmethod
     def recent(self, agent: str, count: int) -> Any:
@@ -67,7 +67,7 @@ class System(ABC):
 
     name: str
     is_floor: ClassVar[bool] = False
-    """Whether it only shows what the least is that the work can cost, and keeps nothing that could be used."""
+    """Whether it only shows the least that the work can cost, and keeps nothing that could be used."""
     works: ClassVar[frozenset[str]] = ALL_WORKS
     agents_a_client: ClassVar[int] = 100
     """How many agents a client's stores go to in turn."""

@@ -18,6 +18,7 @@ BARE_OF = {KEYS: BARE_KEYS, PACKED: BARE_PACKED}
 
 
 def markdown(
+    *,
     about: Mapping[str, Any],
     systems: Mapping[str, str],
     skipped: Mapping[str, str],
@@ -34,7 +35,7 @@ def markdown(
         plots: names of the PNG files of each case.
     """
     order = list(systems)
-    parts = [["# The same work, side by side"], _aims(figures, aims, skipped)]
+    parts = [["# The same work, side by side"], *([_aims(figures, aims, skipped)] if aims else [])]
     sections = {
         "throughput": lambda: [*_floors(figures, aims), *_throughput(figures, order)],
         "latency": lambda: _latency(figures, order),
@@ -86,7 +87,7 @@ def _value(value: float, unit: str) -> str:
 
 
 def _floors(figures: Figures, aims: Sequence[Aim]) -> list[str]:
-    """Show, for each work that has an aim, what the least is that it can cost, and whether an aim is missed."""
+    """Show, for each work with an aim, the least that it can cost, and whether the aim is missed."""
     rows = []
     works = dict.fromkeys(aim.work for aim in aims if aim.work is not None and aim.limit is not None)
     for work in works:
@@ -111,8 +112,9 @@ def _floors(figures: Figures, aims: Sequence[Aim]) -> list[str]:
     return [
         "## How near the floor",
         "",
-        "Redis runs one command at a time, so a call cannot take less than its bytes there and back and its run "
-        "of the codec. The bare commands write or read the same bytes from Python, the codes being ready.",
+        "A client's call cannot take less than its bytes there and back and its run of the codec. The bare "
+        "commands write or read the same bytes from Python, the codes being ready; where a program in the "
+        "server beats them, that is because Python need not make a command for each memory.",
         "",
         *table([*headings, "bare commands", "of them", "an aim"], rows),
     ]
@@ -153,8 +155,8 @@ def _latency(figures: Figures, order: Sequence[str]) -> list[str]:
     return [
         f"## Latency: microseconds of a call, {processes} clients at once",
         "",
-        f"Each client calls again as soon as it has its answer. A round of the slowest system has {calls:,.0f} "
-        "calls; of fewer than a thousand, p99.9 is the slowest.",
+        "Each client calls again as soon as it has its answer. A round of the slowest system has "
+        f"{calls:,.0f} calls; of fewer than a thousand, p99.9 is the slowest.",
         "",
         *table(["", *headings], rows),
     ]
@@ -182,9 +184,9 @@ def _bytes(figures: Figures, order: Sequence[str]) -> list[str]:
     return [
         "## Bytes of the server's memory a memory",
         "",
-        "Keys, index and hash tables count. An agent has 10,000 memories, a codec's codes are 32 bytes, the raw "
-        "state 200; metadata have three fields. The bare commands, which keep no documents of agents, are the "
-        "floor of the layouts.",
+        "Keys, index and hash tables count. An agent has 10,000 memories, a codec's codes are 32 bytes, the "
+        "raw state 200; metadata have three fields. The bare commands, which keep no documents of agents, "
+        "are the floor of the layouts.",
         "",
         *table(["", *headings], rows),
         *(["", *fewer] if fewer else []),
@@ -195,9 +197,9 @@ def _growth(figures: Figures, order: Sequence[str]) -> list[str]:
     lines = [
         "## How the cost of a call grows",
         "",
-        "Microseconds of a call of one client, and in parentheses how many times that of a small server, which "
-        "was measured in turn with it: 10 agents of 100 memories, or 100 agents of the fewest. Blanks are sizes "
-        "at which a system was not measured: it would take too long, or too much memory.",
+        "Microseconds of a call of one client, and in parentheses how many times that of a small server, "
+        "which was measured in turn with it: 10 agents of 100 memories, or 100 agents of the fewest. Blanks "
+        "are sizes at which a system was not measured: it would take too long, or too much memory.",
     ]
     for axis, title in (("agents", "agents of 100 memories"), ("memories", "memories an agent")):
         sizes = sorted({row["size"] for row in figures.rows("growth", axis=axis)})
@@ -252,9 +254,10 @@ def _about(about: Mapping[str, Any], systems: Mapping[str, str], skipped: Mappin
         *(f"- **{name}** was skipped: {reason}." for name, reason in skipped.items()),
         "",
         "Each system has a redis-server of its own, all started in the same way, on TCP of the same machine. "
-        "States have 50 float32. All that have a codec have the same one of 32 codes. Systems take turns within "
-        "each round, ratios are taken within rounds, and figures are medians of the rounds. Client processes "
-        "start at the same moment, each with one thread, and each measures its own calls.",
+        "States have 50 float32. All that have a codec have the same one of 32 codes. Systems take turns "
+        "within each round, ratios are taken within rounds, and figures are medians of the rounds. Client "
+        "processes start at the same moment, each with one thread, and each measures its own calls; stores "
+        "go to 100 agents a client in turn.",
         "",
         *table(["", "here"], [[name, str(value)] for name, value in about.items()]),
     ]

@@ -45,7 +45,7 @@ WIDTH = 10.0
 
 
 def plots(figures: Figures, order: Sequence[str]) -> dict[str, dict[str, bytes]]:
-    """Return PNGs by file name for each case that was run. Raises MissingDependencyError without matplotlib."""
+    """Return PNGs by file name for each case that was run. Raises MissingDependencyError."""
     draw: dict[str, Callable[[Figures, Sequence[str]], dict[str, bytes]]] = {
         "throughput": _throughput,
         "latency": _latency,
