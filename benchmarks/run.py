@@ -20,11 +20,12 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.status import Status
 
 from benchmarks import material
 from benchmarks.cases import bytes as bytes_case
 from benchmarks.cases import growth, latency, profile, throughput
-from benchmarks.cases.common import Bench, Plan, Row
+from benchmarks.cases.common import Bench, Plan, Row, Tick
 from benchmarks.peers import ALL, SYSTEMS
 from benchmarks.peers.system import System
 from benchmarks.report.about import about
@@ -54,6 +55,7 @@ QUICK = {
     "agents": (1, 10, 50),
     "memories": (100, 2000),
 }
+TOLD_EVERY_S = 30
 
 console = Console(highlight=False)
 
@@ -118,7 +120,7 @@ def _measure(plan: Plan, names: Sequence[str]) -> dict[str, list[Row]]:
         console.print(f"{name}: {time.monotonic() - started:,.0f} s")
 
     with tempfile.TemporaryDirectory() as folder, console.status("Training the codec") as status:
-        bench = Bench(plan, material.make(Path(folder)), status.update)
+        bench = Bench(plan, material.make(Path(folder)), _teller(status))
         if on_stage := [name for name in ON_STAGE if name in names]:
             with Stage(bench) as stage:
                 for name in on_stage:
@@ -127,6 +129,20 @@ def _measure(plan: Plan, names: Sequence[str]) -> dict[str, list[Row]]:
             if name in names:
                 run(name, partial(measure, bench))
     return cases
+
+
+def _teller(status: Status) -> Tick:
+    """Return what shows what comes next; where output is no terminal, as a line now and then."""
+    last_told = time.monotonic()
+
+    def tell(text: str) -> None:
+        nonlocal last_told
+        status.update(text)
+        if not console.is_terminal and time.monotonic() - last_told > TOLD_EVERY_S:
+            last_told = time.monotonic()
+            console.print(f"   {text}")
+
+    return tell
 
 
 def _write(
