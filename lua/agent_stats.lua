@@ -4,7 +4,7 @@
      KEYS[6] importance. KEYS[7] sizes. KEYS[8] priorities.
      ARGV[1] sample, how many memories to look at, at equal distances from the oldest to the newest.
      Returns {memories, oldest or false, newest or false, agent metadata or false, memory_system or false,
-     bytes, sampled, forms}. bytes are those of the index, both documents, the stream, the tokens, the
+     bytes, sampled, forms, layout: keys, packed or mixed}. bytes are those of the index, both documents, the stream, the tokens, the
      companions, and of the values and the metadata of the sample. sampled is how many of the sample have a
      value, forms are {generation, version, bytes of their values, number} of those.
      Errors MEMERR BADARG WRONGTYPE.
@@ -12,8 +12,7 @@
 -- @include errors
 -- @include arguments
 -- @include codec
--- @include layout_keys
--- @include recall
+-- @include layout
 
 local function usage(...)
   local bytes = 0
@@ -23,43 +22,45 @@ local function usage(...)
   return bytes
 end
 
-local function sample_of(index, count, wanted)
+local function sample_of(memory, count, wanted)
   local ranks = {}
   for i = 1, math.min(count, wanted) do
     ranks[i] = math.floor((i - 1) * count / math.min(count, wanted))
   end
-  return layout.at_ranks(index, ranks)
+  return memory:at_ranks(ranks)
 end
 
 -- {generation, version, bytes, number} for each generation and version that values are of.
-local function forms_of(values)
+local function forms_of(runs)
   local forms, form_of = {}, {}
-  for _, value in ipairs(values) do
-    local generation, version = codec.origin(value)
+  for _, run in ipairs(runs) do
+    local generation, version = codec.origin(run.header)
     local key = generation .. ' ' .. version
     local form = form_of[key]
     if not form then
       form = { generation, version, 0, 0 }
       form_of[key], forms[#forms + 1] = form, form
     end
-    form[3], form[4] = form[3] + #value, form[4] + 1
+    form[3] = form[3] + run.count * (#run.header + run.size)
+    form[4] = form[4] + run.count
   end
   return forms
 end
 
 return errors.guard(function()
-  local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
-  arguments.key_type(index, 'zset')
+  local memory, agent_key, codec_key = layout.open(KEYS[1]), KEYS[2], KEYS[3]
   arguments.key_type(agent_key, 'ReJSON-RL')
   arguments.key_type(codec_key, 'ReJSON-RL')
   local wanted = arguments.integer(ARGV[1], 'sample', 1, arguments.largest_batch)
-  local count, ids, values = layout.count(index), {}, {}
-  recall.gather(index, sample_of(index, count, wanted), ids, values, {})
-  local of_values, of_metadata = layout.usage(index, ids)
+  local count = memory:count()
+  local found = memory:read(sample_of(memory, count, wanted))
+  local of_values, of_metadata = memory:usage(memory:ids(found.page))
   local companions = usage(KEYS[6], KEYS[7], KEYS[8])
-  local bytes = { usage(index), usage(agent_key, codec_key), usage(KEYS[4]), usage(KEYS[5]), companions }
+  local bytes = { usage(memory.index, memory.index .. ':older'), usage(agent_key, codec_key), usage(KEYS[4]), usage(KEYS[5]), companions }
   bytes[6], bytes[7] = of_values, of_metadata
-  local oldest, newest = layout.oldest(index, 1)[1] or false, layout.newest(index, 0, 1)[1] or false
+  local oldest, newest = memory:last(memory:oldest(1)) or false, memory:last(memory:newest(0, 1)) or false
   local documents = { redis.call('JSON.GET', agent_key), redis.call('JSON.GET', codec_key) }
-  return { count, oldest, newest, documents[1], documents[2], bytes, #ids, forms_of(values) }
+  return {
+    count, oldest, newest, documents[1], documents[2], bytes, #found.ids, forms_of(found.runs), memory.layout,
+  }
 end)

@@ -9,12 +9,12 @@
 -- @include errors
 -- @include arguments
 -- @include codec
--- @include layout_keys
+-- @include layout
 
 return errors.guard(function()
-  arguments.key_type(KEYS[1], 'zset')
+  local memory = layout.open(KEYS[1])
   local newest = arguments.integer(ARGV[1], 'newest', 1, arguments.largest_batch)
-  for _, value in ipairs(layout.get(KEYS[1], layout.newest(KEYS[1], 0, newest))) do
+  for _, value in ipairs(memory:values(memory:newest(0, newest))) do
     local codes = value and codec.count_codes(value)
     if codes then
       return codes

@@ -8,10 +8,9 @@
 -- @include errors
 -- @include arguments
 -- @include timestamps
--- @include layout_keys
+-- @include layout
 
 return errors.guard(function()
-  arguments.key_type(KEYS[1], 'zset')
   local first, last = timestamps.id(ARGV[1], 'start'), timestamps.id(ARGV[2], 'end')
-  return layout.count_between(KEYS[1], first, last)
+  return layout.open(KEYS[1]):count_between(first, last)
 end)

@@ -27,11 +27,12 @@ return errors.guard(function()
     local text = '%d values have %d timestamps and %d codecs'
     errors.refuse('BADARG', text:format(#values, #ids, #names))
   end
-  local config = codec.of_agent(codec_key)
+  local config, runs = codec.of_agent(codec_key), {}
+  codec.add_runs(runs, values, names)
   if ARGV[3] == 'encoded' then
-    return codec.encoded(config, ids, values, names)
+    return codec.encoded(config, ids, runs)
   elseif ARGV[3] ~= 'states' then
     errors.refuse('BADARG', 'what to return is ' .. tostring(ARGV[3]) .. ', not states or encoded')
   end
-  return codec.decode(codec_key, config, ids, values, names)
+  return codec.decode(codec_key, config, ids, runs)
 end)

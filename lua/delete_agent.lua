@@ -7,22 +7,21 @@
      Cost O(step log N). ]]
 -- @include errors
 -- @include arguments
--- @include layout_keys
+-- @include layout
 -- @include memories
 
 return errors.guard(function()
-  local index = KEYS[1]
-  arguments.key_type(index, 'zset')
+  local memory = layout.open_to_write(KEYS[1])
   local step = arguments.integer(ARGV[1], 'step', 1, arguments.largest_batch)
   if ARGV[2] ~= 'keep' and ARGV[2] ~= 'drop' then
     errors.refuse('BADARG', 'documents is ' .. tostring(ARGV[2]) .. ', neither keep nor drop')
   end
-  local ids = layout.oldest(index, step)
-  memories.drop(index, ids)
-  local left = layout.count(index)
+  local before = memory:count()
+  memories.drop(memory, memory:ids(memory:oldest(step)))
+  local left = memory:count()
   if left == 0 and ARGV[2] == 'drop' then
-    memories.forget(index)
+    memories.forget(memory)
     redis.call('UNLINK', KEYS[2], KEYS[3])
   end
-  return { #ids, left }
+  return { before - left, left }
 end)

@@ -9,12 +9,12 @@
 -- @include errors
 -- @include arguments
 -- @include timestamps
+-- @include layout
 -- @include memories
 
 return errors.guard(function()
-  local index = KEYS[1]
-  arguments.key_type(index, 'zset')
+  local memory = layout.open_to_write(KEYS[1])
   local ids = timestamps.parse(ARGV[1], 'timestamps')
   arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
-  return memories.drop(index, ids)
+  return memories.drop(memory, ids)
 end)

@@ -10,18 +10,16 @@
 -- @include arguments
 -- @include timestamps
 -- @include memories
--- @include recall
+-- @include layout
 -- @include agents
 
 return errors.guard(function()
-  local index, agent_key = KEYS[1], KEYS[2]
-  arguments.key_type(index, 'zset')
+  local memory, agent_key = layout.open_to_write(KEYS[1]), KEYS[2]
   arguments.key_type(agent_key, 'ReJSON-RL')
   local ids = timestamps.parse(ARGV[1], 'timestamps')
   arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
-  local gone = {}
-  recall.gather(index, ids, {}, {}, gone)
-  local lost = memories.drop(index, gone)
+  local _, gone = memory:read(memory:at(ids))
+  local lost = memories.drop(memory, timestamps.texts(gone))
   agents.count_gone(agent_key, lost)
   return lost
 end)

@@ -11,22 +11,22 @@
 -- @include errors
 -- @include arguments
 -- @include timestamps
--- @include layout_keys
+-- @include layout
 -- @include priorities
 
 return errors.guard(function()
-  local index = KEYS[1]
-  arguments.key_type(index, 'zset')
+  local memory, index = layout.open(KEYS[1]), KEYS[1]
   priorities.must_fit(index)
   local cursor = ARGV[1] ~= '' and arguments.integer(ARGV[1], 'cursor', 0, timestamps.largest)
   local step = arguments.integer(ARGV[2], 'step', 1, arguments.largest_batch)
-  local count = layout.count(index)
+  local count = memory:count()
   if priorities.count(index) > count then
     priorities.clear(index)
   end
   local last = string.format('%.0f', cursor and cursor - 1 or timestamps.largest)
-  local page = layout.between(index, '0', last, step, true)
-  local entered = priorities.enter(index, page, 1, #page)
-  local at_the_end = #page < step or priorities.count(index) == count
-  return { not at_the_end and page[#page], entered }
+  local page = memory:between('0', last, step, true)
+  local ids, size = memory:ids(page), memory:size(page)
+  local entered = priorities.enter(index, ids, 1, #ids)
+  local at_the_end = size < step or priorities.count(index) == count
+  return { not at_the_end and memory:last(page), entered }
 end)

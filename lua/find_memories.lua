@@ -12,7 +12,7 @@
 -- @include errors
 -- @include arguments
 -- @include codec
--- @include layout_keys
+-- @include layout
 -- @include recall
 
 -- In a cluster a query would see the documents of one shard, and a script the memories of one slot.
@@ -55,13 +55,13 @@ local function search(name, query, filter, offset, limit, sort_by, order)
   return ask(name, unpack(command))
 end
 
--- Sorts what was found by agent: a list of {index, agent, ids, places}.
+-- Sorts what was found by agent: a list of {memory, ids, places}.
 local function by_agent(reply)
   local groups, group_of = {}, {}
   for place = 2, #reply do
     local agent, id = reply[place]:match('^agent:{(.*)}:memory:(%d+):meta$')
     if agent and not group_of[agent] then
-      group_of[agent] = { index = 'agent:{' .. agent .. '}:memories', agent = agent, ids = {}, places = {} }
+      group_of[agent] = { memory = layout.open('agent:{' .. agent .. '}:memories'), ids = {}, places = {} }
       groups[#groups + 1] = group_of[agent]
     end
     if agent then
@@ -76,32 +76,32 @@ end
 -- batches, by the text of the agent's memory_system: agents of the same are decoded together. Adds the others
 -- to gone.
 local function read(group, fields, entries, batches, gone)
-  local ids, places, values = {}, {}, {}
-  for i, value in ipairs(layout.get(group.index, group.ids)) do
+  local ids, places, values, memory = {}, {}, {}, group.memory
+  for i, value in ipairs(memory:values(memory:at(group.ids))) do
     if value then
       ids[#ids + 1], places[#places + 1], values[#values + 1] = group.ids[i], group.places[i], value
     else
-      gone[#gone + 1] = { group.agent, group.ids[i] }
+      gone[#gone + 1] = { memory.agent, group.ids[i] }
     end
   end
   if #ids == 0 then
     return
   end
-  local metadata = fields == 'states' and {} or layout.metadata(group.index, ids)
+  local metadata = fields == 'states' and {} or memory:metadata(memory:at(ids))
   for i, place in ipairs(places) do
-    entries[place] = { group.agent, ids[i], '', metadata[i] or false }
+    entries[place] = { memory.agent, ids[i], '', metadata[i] or false }
   end
   if fields == 'metadata' then
     return
   end
-  local key = 'agent:{' .. group.agent .. '}:memory_system'
+  local key = 'agent:{' .. memory.agent .. '}:memory_system'
   local text = redis.call('JSON.GET', key)
-  local batch = batches[text] or { index = group.index, names = {}, places = {}, values = {} }
+  local batch = batches[text] or { index = memory.index, names = {}, places = {}, values = {} }
   batch.config = batch.config or codec.of_agent(key, text)
   batches[text] = batch
   for i, place in ipairs(places) do
     local n = #batch.places + 1
-    batch.names[n] = ids[i] .. ' of agent ' .. group.agent
+    batch.names[n] = ids[i] .. ' of agent ' .. memory.agent
     batch.places[n], batch.values[n] = place, values[i]
   end
 end
@@ -109,7 +109,9 @@ end
 -- Decodes the values of the batches and puts the states into entries.
 local function decode(batches, entries)
   for _, batch in pairs(batches) do
-    local states = codec.decode(batch.index, batch.config, batch.names, batch.values)
+    local runs = {}
+    codec.add_runs(runs, batch.values)
+    local states = codec.decode(batch.index, batch.config, batch.names, runs)
     local width = codec.row_bytes(batch.config, 'states')
     for i, place in ipairs(batch.places) do
       entries[place][3] = states:sub((i - 1) * width + 1, i * width)

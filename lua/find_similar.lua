@@ -20,14 +20,13 @@
 -- @include timestamps
 -- @include codec
 -- @include nearest
--- @include layout_keys
--- @include recall
+-- @include layout
 
 -- Refuses a state, or weights, of another length than the agent's states have, and weights where none may be.
-local function check_lengths(index, config, space)
+local function check_lengths(agent, config, space)
   if #ARGV[1] ~= codec.row_bytes(config, 'states') then
     local text = 'state has %d bytes, but the memories of agent %s are of %d features'
-    errors.refuse('BADSHAPE', text:format(#ARGV[1], layout.agent(index), config.input_dim))
+    errors.refuse('BADSHAPE', text:format(#ARGV[1], agent, config.input_dim))
   elseif ARGV[4] ~= '' and #ARGV[4] ~= #ARGV[1] then
     errors.refuse('BADSHAPE', string.format('weights have %d bytes, not %d', #ARGV[4], #ARGV[1]))
   elseif ARGV[4] ~= '' and space == 'codec' then
@@ -35,19 +34,18 @@ local function check_lengths(index, config, space)
   end
 end
 
--- The nearest as {distance, row = position in values}, and their states.
-local function find(index, codec_key, ids, values, k)
+-- The nearest as {distance, row = position in ids}, and their states.
+local function find(memory, codec_key, ids, runs, k)
   local config, space = codec.of_agent(codec_key), ARGV[3]
-  check_lengths(index, config, space)
+  check_lengths(memory.agent, config, space)
   if space == 'codec' then
-    return nearest.by_latents(index, config, ids, values, ARGV[1], k)
+    return nearest.by_latents(memory.index, config, ids, runs, ARGV[1], k)
   end
-  return nearest.by_states(index, config, ids, values, ARGV[1], ARGV[4], k)
+  return nearest.by_states(memory.index, config, ids, runs, ARGV[1], ARGV[4], k)
 end
 
 return errors.guard(function()
-  local index, codec_key = KEYS[1], KEYS[2]
-  arguments.key_type(index, 'zset')
+  local memory, codec_key = layout.open(KEYS[1]), KEYS[2]
   arguments.key_type(codec_key, 'ReJSON-RL')
   local k = arguments.integer(ARGV[2], 'k', 1, arguments.largest_batch)
   if ARGV[3] ~= 'state' and ARGV[3] ~= 'codec' then
@@ -55,17 +53,17 @@ return errors.guard(function()
   end
   local first, last = timestamps.id(ARGV[5], 'start'), timestamps.id(ARGV[6], 'end')
   local newest = arguments.integer(ARGV[7], 'newest', 1, arguments.largest_batch)
-  local page = layout.between(index, first, last, newest, true)
-  local ids, values, gone = {}, {}, {}
-  recall.gather(index, page, ids, values, gone)
-  local next_page = #page == newest and page[#page]
+  local page = memory:between(first, last, newest, true)
+  local looked_at, gone = memory:read(page)
+  local ids = timestamps.texts(looked_at.ids)
+  local next_page = memory:size(page) == newest and memory:last(page)
   if #ids == 0 then
     return { {}, '', {}, '', next_page, gone }
   end
-  local found, states = find(index, codec_key, ids, values, k)
+  local found, states = find(memory, codec_key, ids, looked_at.runs, k)
   local near_ids, distances = {}, {}
   for i, one in ipairs(found) do
     near_ids[i], distances[i] = ids[one.row], struct.pack('<f', one.distance)
   end
-  return { near_ids, states, layout.metadata(index, near_ids), table.concat(distances), next_page, gone }
+  return { near_ids, states, memory:metadata(memory:at(near_ids)), table.concat(distances), next_page, gone }
 end)

@@ -15,7 +15,7 @@
 -- @include arguments
 -- @include timestamps
 -- @include codec
--- @include layout_keys
+-- @include layout
 -- @include agents
 
 -- The values of ids[i] that `config` did not make, with their ids, and how many it made.
@@ -32,13 +32,12 @@ local function not_made_by(config, ids, values)
 end
 
 return errors.guard(function()
-  local index, codec_key = KEYS[1], KEYS[2]
-  arguments.key_type(index, 'zset')
+  local memory, codec_key = layout.open_to_write(KEYS[1]), KEYS[2]
   arguments.key_type(codec_key, 'ReJSON-RL')
   local config = codec.configuration(ARGV[1], 'codec configuration')
   local cursor = ARGV[2] ~= '' and timestamps.id(ARGV[2], 'cursor') or nil
   local step = arguments.integer(ARGV[3], 'step', 1, arguments.largest_batch)
-  local own, agent = codec.of_agent(codec_key), layout.agent(index)
+  local own, agent = codec.of_agent(codec_key), memory.agent
   if own.name ~= config.name or own.input_dim ~= config.input_dim then
     local text = 'the codec of agent %s is %s of %d features, not %s of %d'
     text = text:format(agent, own.name, own.input_dim, config.name, config.input_dim)
@@ -47,14 +46,17 @@ return errors.guard(function()
   agents.must_be_re_encoded_to(cursor, own, agent)
 
   config.generation = own.generation
-  local page = layout.following(index, cursor, step)
-  local ids, values, kept = not_made_by(config, page, layout.get(index, page))
+  local page = memory:following(cursor, step)
+  local size = memory:size(page)
+  local ids, values, kept = not_made_by(config, memory:ids(page), memory:values(page))
   if #ids > 0 then
-    local states = codec.decode(index, own, ids, values)
-    local codes = codec.encode(index, config, states, #ids)
-    layout.replace(index, ids, codec.values(config, codes, 1, #ids))
+    local runs = {}
+    codec.add_runs(runs, values)
+    local states = codec.decode(memory.index, own, ids, runs)
+    local codes = codec.encode(memory.index, config, states, #ids)
+    memory:replace(ids, codec.coded(config, codes))
   end
-  local next_cursor = #page == step and page[step] or nil
+  local next_cursor = size == step and memory:last(page) or nil
   agents.note_re_encoded(codec_key, own, next_cursor)
-  return { next_cursor or false, #ids, kept, #page - #ids - kept }
+  return { next_cursor or false, #ids, kept, size - #ids - kept }
 end)

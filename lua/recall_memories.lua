@@ -11,12 +11,11 @@
 -- @include errors
 -- @include arguments
 -- @include timestamps
--- @include layout_keys
+-- @include layout
 -- @include recall
 
 return errors.guard(function()
-  local index, codec_key = KEYS[1], KEYS[2]
-  arguments.key_type(index, 'zset')
+  local memory, codec_key = layout.open(KEYS[1]), KEYS[2]
   arguments.key_type(codec_key, 'ReJSON-RL')
   local ids = timestamps.parse(ARGV[1], 'timestamps')
   arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
@@ -24,17 +23,17 @@ return errors.guard(function()
   if ARGV[3] ~= 'error' and ARGV[3] ~= 'skip' then
     errors.refuse('BADARG', 'missing is ' .. tostring(ARGV[3]) .. ', not error or skip')
   end
-  local found, values, missing = {}, {}, {}
-  recall.gather(index, ids, found, values, missing)
-  local gone = layout.indexed(index, missing)
+  local found, missing = memory:read(memory:at(ids))
+  missing = timestamps.ids(missing, 'timestamps')
+  local gone = memory:indexed(missing)
   if ARGV[3] == 'error' and missing[1] then
-    local text = string.format('agent %s has no memory at %s', layout.agent(index), missing[1])
+    local text = string.format('agent %s has no memory at %s', memory.agent, missing[1])
     if gone[1] == missing[1] then
       errors.refuse('LOST', text .. ': Redis evicted it, or it expired')
     end
     errors.refuse('NOTFOUND', text)
   end
-  local reply = recall.reply(index, codec_key, found, values, fields, encoded)
+  local reply = recall.reply(memory, codec_key, found, fields, encoded)
   reply[4] = gone
   return reply
 end)

@@ -12,12 +12,11 @@
 -- @include errors
 -- @include arguments
 -- @include timestamps
--- @include layout_keys
+-- @include layout
 -- @include recall
 
 return errors.guard(function()
-  local index, codec_key = KEYS[1], KEYS[2]
-  arguments.key_type(index, 'zset')
+  local memory, codec_key = layout.open(KEYS[1]), KEYS[2]
   arguments.key_type(codec_key, 'ReJSON-RL')
   local first, last = timestamps.id(ARGV[1], 'start'), timestamps.id(ARGV[2], 'end')
   local limit = arguments.integer(ARGV[3], 'limit', 1, arguments.largest_batch)
@@ -26,10 +25,9 @@ return errors.guard(function()
   end
   local newest_first = ARGV[4] == 'newest'
   local fields, encoded = recall.fields(ARGV[5])
-  local page = layout.between(index, first, last, limit, newest_first)
-  local ids, values, gone = {}, {}, {}
-  recall.gather(index, page, ids, values, gone)
-  local reply = recall.reply(index, codec_key, ids, values, fields, encoded)
-  reply[4], reply[5] = #page == limit and page[#page], gone
+  local page = memory:between(first, last, limit, newest_first)
+  local found, gone = memory:read(page)
+  local reply = recall.reply(memory, codec_key, found, fields, encoded)
+  reply[4], reply[5] = memory:size(page) == limit and memory:last(page), gone
   return reply
 end)

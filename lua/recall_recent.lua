@@ -12,22 +12,42 @@
      Cost O(count + log N) and one run of each decoder. ]]
 -- @include errors
 -- @include arguments
--- @include layout_keys
+-- @include timestamps
+-- @include layout
 -- @include recall
 
+-- Where values are gone among the newest: finds as many more as are wanted, within bounds; returns all that are
+-- found and all that are gone.
+local function look_further(memory, count, found, gone)
+  local ids, seen = timestamps.texts(found.ids), #found.ids + #gone
+  while #ids < count and seen < arguments.largest_batch do
+    local page = memory:newest(seen, count - #ids)
+    local more, more_gone = memory:read(page)
+    if memory:size(page) == 0 then
+      break
+    end
+    for _, id in ipairs(timestamps.texts(more.ids)) do
+      ids[#ids + 1] = id
+    end
+    for _, id in ipairs(more_gone) do
+      gone[#gone + 1] = id
+    end
+    seen = seen + memory:size(page)
+  end
+  return (memory:read(memory:at(ids))), gone
+end
+
 return errors.guard(function()
-  local index, codec_key = KEYS[1], KEYS[2]
-  arguments.key_type(index, 'zset')
+  local memory, codec_key = layout.open(KEYS[1]), KEYS[2]
   arguments.key_type(codec_key, 'ReJSON-RL')
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
   local fields, encoded = recall.fields(ARGV[2])
-  local ids, values, gone, seen = {}, {}, {}, 0
-  repeat
-    local page = layout.newest(index, seen, count - #ids)
-    recall.gather(index, page, ids, values, gone)
-    seen = seen + #page
-  until #page == 0 or #ids == count or seen >= arguments.largest_batch
-  local reply = recall.reply(index, codec_key, ids, values, fields, encoded)
+  local page = memory:newest(0, count)
+  local found, gone = memory:read(page)
+  if #gone > 0 then
+    found, gone = look_further(memory, count, found, gone)
+  end
+  local reply = recall.reply(memory, codec_key, found, fields, encoded)
   reply[4] = gone
   return reply
 end)

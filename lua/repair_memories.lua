@@ -17,29 +17,29 @@
 -- @include policy
 -- @include companions when used
 -- @include memories
--- @include recall
+-- @include layout
 -- @include agents
 -- @include mending
 
--- The rows of ids and values whose id is in none of the lists.
-local function without(ids, values, lists)
-  local left, left_ids, left_values = {}, {}, {}
+-- The ids that are in none of the lists.
+local function without(ids, lists)
+  local listed, others = {}, {}
   for _, list in ipairs(lists) do
     for _, id in ipairs(list) do
-      left[id] = true
+      listed[id] = true
     end
   end
-  for i, id in ipairs(ids) do
-    if not left[id] then
-      left_ids[#left_ids + 1], left_values[#left_values + 1] = id, values[i]
+  for _, id in ipairs(ids) do
+    if not listed[id] then
+      others[#others + 1] = id
     end
   end
-  return left_ids, left_values
+  return others
 end
 
 return errors.guard(function()
-  local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
-  arguments.key_type(index, 'zset')
+  local memory, agent_key, codec_key = layout.open_to_write(KEYS[1]), KEYS[2], KEYS[3]
+  local index = memory.index
   arguments.key_type(agent_key, 'ReJSON-RL')
   arguments.key_type(codec_key, 'ReJSON-RL')
   local wanted = timestamps.parse(ARGV[1], 'timestamps')
@@ -47,20 +47,20 @@ return errors.guard(function()
   if ARGV[2] ~= 'keep' and ARGV[2] ~= 'anew' then
     errors.refuse('BADARG', 'companions is ' .. tostring(ARGV[2]) .. ', neither keep nor anew')
   end
-  local ids, values, gone = {}, {}, {}
-  recall.gather(index, wanted, ids, values, gone)
-  local corrupt, undecodable = mending.examine(index, codec_key, ids, values)
-  local sound, sound_values = without(ids, values, { corrupt, undecodable })
+  local found, gone = memory:read(memory:at(wanted))
+  found.ids, gone = timestamps.texts(found.ids), timestamps.texts(gone)
+  local corrupt, undecodable = mending.examine(memory, codec_key, found)
+  local sound = without(found.ids, { corrupt, undecodable })
   local rule, companion = mending.companion(index, agent_key)
-  local numbers = companion and mending.numbers(rule, companion, index, sound, sound_values)
+  local numbers = companion and mending.numbers(rule, companion, memory, memory:at(sound))
 
   if ARGV[2] == 'anew' then
     companions.clear(index)
   end
-  local lost = memories.drop(index, gone)
-  memories.drop(index, corrupt)
-  local _, strangers = layout.indexed(index, (without(ids, values, { corrupt })))
-  layout.enter(index, strangers)
+  local lost = memories.drop(memory, gone)
+  memories.drop(memory, corrupt)
+  local _, strangers = memory:indexed(without(found.ids, { corrupt }))
+  memory:enter(strangers)
   local lacking = companion and companion.lacking(index, sound, numbers) or {}
   if companion then
     companion.enter(index, sound, numbers, 1, #sound)

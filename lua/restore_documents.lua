@@ -11,16 +11,16 @@
 -- @include arguments
 -- @include codec
 -- @include policy
+-- @include layout
 -- @include agents
 
 return errors.guard(function()
-  local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
-  arguments.key_type(index, 'zset')
+  local memory, agent_key, codec_key = layout.open(KEYS[1]), KEYS[2], KEYS[3]
   arguments.key_type(agent_key, 'ReJSON-RL')
   arguments.key_type(codec_key, 'ReJSON-RL')
   local config = codec.configuration(ARGV[1], 'codec configuration')
   local kept = policy.parse(ARGV[3])
-  local updates = agents.restoration(index, agent_key, codec_key, config, ARGV[2], kept)
+  local updates = agents.restoration(memory, agent_key, codec_key, config, ARGV[2], kept)
   for _, update in ipairs(updates) do
     redis.call(unpack(update))
   end

@@ -16,25 +16,10 @@
      O(log N) for each power of two between its priorities. ]]
 -- @include errors
 -- @include arguments
--- @include layout_keys
 -- @include priorities
 -- @include random
 -- @include recall
 -- @include sampling
-
--- The values of ids, false where the id is false or has none.
-local function values_of(source, ids)
-  local wanted, values, n = {}, {}, 0
-  for _, id in ipairs(ids) do
-    wanted[#wanted + 1] = id or nil
-  end
-  local found = layout.get(source.index, wanted)
-  for i, id in ipairs(ids) do
-    n = id and n + 1 or n
-    values[i] = id and found[n]
-  end
-  return values
-end
 
 -- Draws from one lot an agent with memories, that weighs weight_of(count): rank_of(count) says which.
 local function by_rank(weight_of, rank_of)
@@ -43,8 +28,7 @@ local function by_rank(weight_of, rank_of)
     for i = 1, #lots do
       wanted[i] = rank_of(source.count)
     end
-    local ids = layout.at_ranks(source.index, wanted)
-    return ids, layout.get(source.index, ids)
+    return source.memory:at_ranks(wanted)
   end
 
   return function(sources)
@@ -85,17 +69,21 @@ local function priority(alpha)
     for i, lot in ipairs(lots) do
       wanted[i] = lot.first + random.below(lot.count)
     end
-    local ids, priority_of = priorities.at_ranks(source.index, wanted)
+    local ids, priority_of = priorities.at_ranks(source.memory.index, wanted)
+    local taken, draws, numbers = {}, {}, {}
     for i, lot in ipairs(lots) do
-      ids[i] = random.number() < (priority_of[i] / lot.bound) ^ alpha and ids[i]
+      if random.number() < (priority_of[i] / lot.bound) ^ alpha then
+        local n = #draws + 1
+        taken[n], draws[n], numbers[n] = ids[i], i, priority_of[i]
+      end
     end
-    return ids, values_of(source, ids), priority_of
+    return source.memory:at(taken), draws, numbers
   end
 
   return function(sources)
     local lots = {}
     for _, source in ipairs(sources) do
-      for _, bucket in ipairs(priorities.buckets(source.index)) do
+      for _, bucket in ipairs(priorities.buckets(source.memory.index)) do
         bucket.source, bucket.weight = source, bucket.count * bucket.bound ^ alpha
         lots[#lots + 1] = bucket
       end
@@ -108,8 +96,8 @@ end
 local function lacking_of(sources)
   local lacking = {}
   for number, source in ipairs(sources) do
-    priorities.must_fit(source.index)
-    if priorities.count(source.index) ~= source.count then
+    priorities.must_fit(source.memory.index)
+    if priorities.count(source.memory.index) ~= source.count then
       lacking[#lacking + 1] = number
     end
   end
@@ -120,9 +108,9 @@ end
 local function weights_of(sources, drawn, power)
   local least, weights = math.huge, {}
   for _, source in ipairs(sources) do
-    least = math.min(least, priorities.least(source.index) or least)
+    least = math.min(least, priorities.least(source.memory.index) or least)
   end
-  for i, number in ipairs(drawn.numbers) do
+  for i, number in ipairs(sampling.numbers(drawn)) do
     weights[i] = struct.pack('<f', (number / least) ^ power)
   end
   return table.concat(weights)
@@ -164,7 +152,7 @@ return errors.guard(function()
     sampling.refuse_empty(sources, 'there are no memories')
   end
   local drawn = sampling.draw(count, 1, lots, look)
-  if #drawn.ids == 0 then
+  if drawn.count == 0 then
     sampling.refuse_empty(sources, 'none that was drawn has a value among the memories')
   end
   local reply = sampling.reply(drawn, fields, encoded)

@@ -12,7 +12,6 @@
      Cost O(number of agents + B (length + log N)) and one run of each decoder. ]]
 -- @include errors
 -- @include arguments
--- @include layout_keys
 -- @include random
 -- @include recall
 -- @include sampling
@@ -32,13 +31,14 @@ end
 -- Draws a sequence for each of the lots.
 local function look_for(length)
   return function(source, lots)
-    local ids = {}
-    for _, lot in ipairs(lots) do
-      for _, id in ipairs(layout.from_rank(source.index, random.below(lot.weight), length)) do
-        ids[#ids + 1] = id
+    local wanted = {}
+    for n, lot in ipairs(lots) do
+      local first, before = random.below(lot.weight), (n - 1) * length
+      for i = 1, length do
+        wanted[before + i] = first + i - 1
       end
     end
-    return ids, layout.get(source.index, ids)
+    return source.memory:at_ranks(wanted)
   end
 end
 
@@ -58,7 +58,7 @@ return errors.guard(function()
   end
   random.begin(ARGV[3])
   local drawn = sampling.draw(count, length, lots, look_for(length))
-  if #drawn.ids == 0 then
+  if drawn.count == 0 then
     sampling.refuse_empty(sources, 'in each sequence drawn a value is gone among the memories')
   end
   return sampling.reply(drawn, fields, encoded)

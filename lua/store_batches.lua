@@ -104,10 +104,11 @@ local function encode(plans, counts, first, last, offset)
   if codec.rows(config, form, blob) ~= rows then
     errors.refuse('BADARG', 'there are fewer states than the batches say')
   end
-  local codes, row = codec.codes(plans[first].index, config, form, blob, rows), 0
+  local codes, at = codec.codes(plans[first].memory.index, config, form, blob, rows), 0
   for i = first, last do
-    plans[i].values = codec.values(plans[i].config, codes, row + 1, row + counts[i])
-    row = row + counts[i]
+    local bytes = counts[i] * config.codes * config.code_bytes
+    plans[i].coded = codec.coded(plans[i].config, codes:sub(at + 1, at + bytes))
+    at = at + bytes
   end
   return after
 end

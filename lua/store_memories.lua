@@ -36,7 +36,7 @@ return errors.guard(function()
   local plan = store.plan(index, KEYS[2], KEYS[3], config, ARGV[2], policy.parse(ARGV[3]))
   local states, form = ARGV[4], ARGV[5]
   local batch = codec.rows(config, form, states)
-  plan.values = codec.values(config, codec.codes(index, config, form, states, batch), 1, batch)
+  plan.coded = codec.coded(config, codec.codes(index, config, form, states, batch))
   store.number(plan, batch, ARGV[6] ~= '' and timestamps.parse(ARGV[6], 'timestamps') or nil)
   plan.metadata = {}
   for i = 8, #ARGV do

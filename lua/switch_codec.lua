@@ -10,17 +10,17 @@
 -- @include errors
 -- @include arguments
 -- @include codec
+-- @include layout
 -- @include agents
 
 return errors.guard(function()
-  local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
-  arguments.key_type(index, 'zset')
+  local memory, agent_key, codec_key = layout.open(KEYS[1]), KEYS[2], KEYS[3]
   arguments.key_type(agent_key, 'ReJSON-RL')
   arguments.key_type(codec_key, 'ReJSON-RL')
   local config = codec.configuration(ARGV[1], 'codec configuration')
   codec.of_agent(codec_key) -- an agent that never stored has nothing to switch from
-  codec.must_work(index, config)
-  for _, update in ipairs(agents.switch(index, agent_key, codec_key, config, ARGV[2])) do
+  codec.must_work(memory.index, config)
+  for _, update in ipairs(agents.switch(memory, agent_key, codec_key, config, ARGV[2])) do
     redis.call(unpack(update))
   end
   return config.generation

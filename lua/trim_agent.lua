@@ -8,18 +8,17 @@
      Cost O(limit log N). ]]
 -- @include errors
 -- @include arguments
--- @include layout_keys
+-- @include layout
 -- @include policy
 -- @include companions when used
 -- @include trim
 -- @include agents
 
 return errors.guard(function()
-  local index, agent_key = KEYS[1], KEYS[2]
-  arguments.key_type(index, 'zset')
+  local memory, agent_key = layout.open_to_write(KEYS[1]), KEYS[2]
   arguments.key_type(agent_key, 'ReJSON-RL')
   local limit = arguments.integer(ARGV[1], 'limit', 1, arguments.largest_batch)
-  local text, count = agents.policy(agent_key), layout.count(index)
+  local text, count = agents.policy(agent_key), memory:count()
   if not text and count == 0 then
     return { 0, 0 }
   elseif not text then
@@ -27,9 +26,9 @@ return errors.guard(function()
   end
   local kept = policy.parse(text)
   if kept.has_companion then
-    companions.must_fit(kept.retention, index)
+    companions.must_fit(kept.retention, memory.index)
   end
-  local task = trim.task(kept, index, agent_key, count, limit)
+  local task = trim.task(kept, memory, agent_key, count, limit)
   local left = trim.now(task)
   agents.add_to_counters(agent_key, 0, task.dropped)
   return { task.dropped, left }

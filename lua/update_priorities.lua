@@ -11,7 +11,7 @@
 -- @include errors
 -- @include arguments
 -- @include timestamps
--- @include layout_keys
+-- @include layout
 -- @include priorities
 
 -- For each index the priority by id, and the ids in the order given.
@@ -36,10 +36,10 @@ local function read_updates(indexes, ids, numbers, owners)
 end
 
 return errors.guard(function()
-  local indexes = {}
+  local indexes, opened = {}, {}
   for i = 1, #KEYS do
     indexes[i] = KEYS[i]
-    arguments.key_type(KEYS[i], 'zset')
+    opened[i] = layout.open(KEYS[i])
     priorities.must_fit(KEYS[i])
   end
   arguments.integer(#indexes, 'the number of agents', 1, arguments.most_agents)
@@ -51,10 +51,10 @@ return errors.guard(function()
     errors.refuse('BADARG', text:format(#ids, #numbers, #(owners or ids)))
   end
   local updated = 0
-  for _, update in ipairs(read_updates(indexes, ids, numbers, owners)) do
-    local known, given = layout.indexed(update.index, update.ids), {}
-    for i, id in ipairs(known) do
-      given[i] = update.number_of[id]
+  for i, update in ipairs(read_updates(indexes, ids, numbers, owners)) do
+    local known, given = opened[i]:indexed(update.ids), {}
+    for n, id in ipairs(known) do
+      given[n] = update.number_of[id]
     end
     priorities.set(update.index, known, given)
     updated = updated + #known

@@ -9,7 +9,7 @@
 -- @include errors
 -- @include arguments
 -- @include codec
--- @include layout_keys
+-- @include layout
 -- @include companions when used
 -- @include agents
 
@@ -25,9 +25,10 @@ return errors.guard(function()
       wrong[#wrong + 1] = one[1]
     end
   end
-  if not has_type(index, 'zset') then
+  local opened, memory = pcall(layout.open, index)
+  if not opened then
     wrong[#wrong + 1] = index
-  elseif layout.count(index) > 0 then
+  elseif memory:count() > 0 then
     if not has_type(agent_key, 'ReJSON-RL') or not agents.policy(agent_key) then
       wrong[#wrong + 1] = agent_key
     end

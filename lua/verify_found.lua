@@ -9,16 +9,13 @@
 -- @include errors
 -- @include arguments
 -- @include timestamps
--- @include layout_keys
--- @include recall
+-- @include layout
 
 return errors.guard(function()
-  local index = KEYS[1]
-  arguments.key_type(index, 'zset')
+  local memory = layout.open(KEYS[1])
   local ids = timestamps.parse(ARGV[1], 'timestamps')
   arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
-  local _, strangers = layout.indexed(index, ids)
-  local with_value, without = {}, {}
-  recall.gather(index, strangers, with_value, {}, without)
-  return { with_value, without }
+  local _, strangers = memory:indexed(ids)
+  local found, without = memory:read(memory:at(strangers))
+  return { found.ids, without }
 end)

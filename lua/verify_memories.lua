@@ -14,25 +14,23 @@
 -- @include arguments
 -- @include timestamps
 -- @include codec
--- @include layout_keys
--- @include recall
+-- @include layout
 -- @include mending
 
 return errors.guard(function()
-  local index, agent_key, codec_key = KEYS[1], KEYS[2], KEYS[3]
-  arguments.key_type(index, 'zset')
+  local memory, agent_key, codec_key = layout.open(KEYS[1]), KEYS[2], KEYS[3]
   arguments.key_type(agent_key, 'ReJSON-RL')
   arguments.key_type(codec_key, 'ReJSON-RL')
   local cursor = ARGV[1] ~= '' and timestamps.id(ARGV[1], 'cursor') or nil
   local step = arguments.integer(ARGV[2], 'step', 1, arguments.largest_batch)
-  local page = layout.following(index, cursor, step)
-  local ids, values, gone = {}, {}, {}
-  recall.gather(index, page, ids, values, gone)
-  local corrupt, undecodable = mending.examine(index, codec_key, ids, values)
-  local rule, companion = mending.companion(index, agent_key)
-  local lacking = {}
+  local page = memory:following(cursor, step)
+  local found, gone = memory:read(page)
+  local corrupt, undecodable = mending.examine(memory, codec_key, found)
+  local rule, companion = mending.companion(memory.index, agent_key)
+  local lacking, size = {}, memory:size(page)
   if companion then
-    lacking = companion.lacking(index, ids, mending.numbers(rule, companion, index, ids, values))
+    local ids, numbers = memory:ids(found.page), mending.numbers(rule, companion, memory, found.page)
+    lacking = companion.lacking(memory.index, ids, numbers)
   end
-  return { #page == step and page[step], #page, gone, corrupt, undecodable, lacking }
+  return { size == step and memory:last(page), size, gone, corrupt, undecodable, lacking }
 end)

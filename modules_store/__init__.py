@@ -29,7 +29,16 @@ from modules_store.errors import (
     UnsupportedServerError,
 )
 from modules_store.integrity import Finding, Repaired, Verification
-from modules_store.memories import Found, Memory, ReEncoded, Sample, Sequences, Similar, Trimmed
+from modules_store.memories import (
+    Converted,
+    Found,
+    Memory,
+    ReEncoded,
+    Sample,
+    Sequences,
+    Similar,
+    Trimmed,
+)
 from modules_store.operations.buffering import AsyncBufferedStores, BufferedStores
 from modules_store.policy import Policy
 from modules_store.retention import ByteBudget, Importance, KeepAll, MaxAge, MaxCount, Oldest, Thinning
@@ -45,6 +54,7 @@ __all__ = [
     "CodecMismatchError",
     "CodecNotFoundError",
     "ConnectionLostError",
+    "Converted",
     "CorruptMemoryError",
     "DeadlineExceededError",
     "Finding",

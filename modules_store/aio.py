@@ -19,6 +19,7 @@ from modules_store.copies import Folder
 from modules_store.flows.restoring import restoring
 from modules_store.flows.sending import Sender
 from modules_store.operations.buffering import AsyncBuffering
+from modules_store.operations.converting import AsyncConverting
 from modules_store.operations.counting import AsyncCounting
 from modules_store.operations.deleting import AsyncDeleting
 from modules_store.operations.encoding import AsyncEncoding
@@ -46,6 +47,7 @@ class AsyncRedisAgentMemory(
     AsyncCounting,
     AsyncKeeping,
     AsyncEncoding,
+    AsyncConverting,
 ):
     """`RedisAgentMemory` for asyncio: the same methods, arguments, results and errors, awaited.
 
@@ -64,6 +66,7 @@ class AsyncRedisAgentMemory(
         codec_version: int | None = None,
         compression_threshold: int | None = None,
         policy: Policy | None = None,
+        layout: str | None = None,
         unbound: str = "float16",
         codec_files: Folder | Iterable[Folder] | None = None,
         mode: str = "auto",
@@ -84,6 +87,7 @@ class AsyncRedisAgentMemory(
             codec_version,
             compression_threshold,
             policy,
+            layout=layout,
             unbound=unbound,
             codec_files=codec_files,
             mode=mode,

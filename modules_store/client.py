@@ -19,6 +19,7 @@ from modules_store.flows.restoring import restoring
 from modules_store.flows.sending import Sender
 from modules_store.flows.systems import MemorySystems
 from modules_store.operations.buffering import Buffering
+from modules_store.operations.converting import Converting
 from modules_store.operations.counting import Counting
 from modules_store.operations.deleting import Deleting
 from modules_store.operations.encoding import Encoding
@@ -30,7 +31,7 @@ from modules_store.operations.recalling import Recalling
 from modules_store.operations.sampling import Sampling
 from modules_store.operations.searching import Searching
 from modules_store.operations.storing import Storing
-from modules_store.policy import Policy
+from modules_store.policy import LAYOUTS, Policy
 from modules_store.retention import Oldest
 
 
@@ -47,6 +48,7 @@ class RedisAgentMemory(
     Counting,
     Keeping,
     Encoding,
+    Converting,
 ):
     """Numeric states of agents, kept compressed inside Redis by a codec.
 
@@ -72,6 +74,7 @@ class RedisAgentMemory(
         codec_version: int | None = None,
         compression_threshold: int | None = None,
         policy: Policy | None = None,
+        layout: str | None = None,
         unbound: str = "float16",
         codec_files: Folder | Iterable[Folder] | None = None,
         mode: str = "auto",
@@ -94,6 +97,8 @@ class RedisAgentMemory(
         `Policy(retention=Oldest(compression_threshold))`: past so many memories an agent loses the oldest
         fifth of its hundred oldest. Without either an agent has the policy that it is bound to, and where
         it is not, a threshold of 1000.
+        `layout` says how agents that have no memories yet get theirs, "keys" or "packed", in the place of the
+        layout that the policy says; None leaves it to that.
         `unbound="error"` refuses stores of an agent that nobody bound, instead of taking "float16".
         `codec_files` names a folder, or several, that `model_export` wrote: where Redis has evicted models of
         a codec, they are published again from the files that have their SHA-256.
@@ -113,6 +118,7 @@ class RedisAgentMemory(
             codec_version,
             compression_threshold,
             policy,
+            layout=layout,
             unbound=unbound,
             codec_files=codec_files,
             mode=mode,
@@ -176,6 +182,7 @@ def memory_systems(
     compression_threshold: int | None,
     policy: Policy | None,
     *,
+    layout: str | None,
     unbound: str,
     codec_files: Folder | Iterable[Folder] | None,
     mode: str,
@@ -194,6 +201,8 @@ def memory_systems(
         policy = Policy(retention=Oldest(compression_threshold))
     if policy is not None and not isinstance(policy, Policy):
         raise errors.InvalidInputError(f"policy is of type {type(policy).__name__}, not a Policy")
+    if layout is not None:
+        checks.choice(layout, "layout", LAYOUTS)
     checks.choice(unbound, "unbound", ("float16", "error"))
     made = copies.load_all(codec_files)
-    return MemorySystems(codec, codec_version, policy, unbound, Modes(mode), copies=made)
+    return MemorySystems(codec, codec_version, policy, unbound, Modes(mode), layout=layout, copies=made)

@@ -82,6 +82,19 @@ class Trimmed:
 
 
 @dataclass(frozen=True)
+class Converted:
+    """What converting an agent to another layout has done so far."""
+
+    moved: int
+    """Memories that were moved."""
+    lost: int
+    """Memories that were dropped since their value was gone: Redis had evicted it, or it had expired."""
+
+    def __add__(self, other: Converted) -> Converted:
+        return Converted(self.moved + other.moved, self.lost + other.lost)
+
+
+@dataclass(frozen=True)
 class ReEncoded:
     """What re-encoding an agent's memories has done so far."""
 

@@ -1,7 +1,8 @@
-"""What is kept of an agent's memories: the policy that goes with each store and stands in its document."""
+"""What is kept of an agent's memories, and how: the policy that goes with each store and stands in its document."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Mapping
@@ -12,9 +13,12 @@ from modules_store import checks, errors, retention
 from modules_store.retention import Oldest, Retention
 
 
+LAYOUTS = ("keys", "packed")
+
+
 @dataclass(frozen=True)
 class Policy:
-    """What is kept of an agent's memories."""
+    """What is kept of an agent's memories, and how."""
 
     retention: Retention = field(default_factory=Oldest)
     """Which memories go, and when."""
@@ -24,6 +28,12 @@ class Policy:
     """About how many memories the agent's stream keeps for followers; None for no stream."""
     priorities: bool = False
     """Whether memories enter with the largest priority as they are stored, ready to be sampled by it."""
+    layout: str = "keys"
+    """How Redis keeps the memories of an agent that has none yet: "keys", each by itself, or "packed", in
+    segments of up to a thousand. An agent that has memories goes on as it is; `convert_agent` changes it."""
+    documents: bool = False
+    """Whether the metadata of packed memories are RedisJSON documents, one each, for `find_memories`; with the
+    layout "keys" they always are."""
 
     def __post_init__(self) -> None:
         if not retention.is_retention(self.retention):
@@ -35,6 +45,9 @@ class Policy:
                 checks.integer(getattr(self, name), name, 1, checks.MAX_TIMESTAMP)
         if not isinstance(self.priorities, bool):
             raise errors.InvalidInputError(f"priorities is {self.priorities!r}, not True or False")
+        if not isinstance(self.documents, bool):
+            raise errors.InvalidInputError(f"documents is {self.documents!r}, not True or False")
+        checks.choice(self.layout, "layout", LAYOUTS)
 
     def to_json(self) -> str:
         """Return the policy as the scripts read it and RedisJSON prints it, so that texts can be compared."""
@@ -53,6 +66,12 @@ class Policy:
 
 
 @functools.lru_cache(maxsize=256)
+def with_layout(policy: Policy, layout: str | None) -> Policy:
+    """Return a policy with another layout, None for its own."""
+    return policy if layout is None else dataclasses.replace(policy, layout=layout)
+
+
+@functools.lru_cache(maxsize=256)
 def _text(policy: Policy) -> str:
     document: dict[str, Any] = {"retention": retention.to_json(policy.retention)}
     for name in ("ttl_ms", "stream_entries"):
@@ -60,4 +79,8 @@ def _text(policy: Policy) -> str:
             document[name] = getattr(policy, name)
     if policy.priorities:
         document["priorities"] = True
+    if policy.layout != "keys":
+        document["layout"] = policy.layout
+    if policy.documents:
+        document["documents"] = True
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False)

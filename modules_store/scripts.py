@@ -14,6 +14,8 @@ _INCLUDE = re.compile(r"^-- @include (\w+)(?: when used)?$", re.MULTILINE)
 _WHEN_USED = re.compile(r"^-- @include (\w+) when used$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--(?:\[\[.*?\]\]|[^\n]*)", re.MULTILINE | re.DOTALL)
 _FUNCTION = re.compile(r"^(?:local )?function ([\w.]+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
+_METHOD = re.compile(r"^function \w+:(\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
+_METHOD_NAMED = re.compile(r"(?::|'|\bmemory\.)(\w+)\b")
 _NAME = re.compile(r"\w+(?:\.\w+)*")
 _RETURNED_TABLE = re.compile(r"^return (\w+)\s*\Z", re.MULTILINE)
 
@@ -85,11 +87,21 @@ def _without_unused(text: str) -> str:
         named = Counter(_NAME.findall(code))
         functions = list(_FUNCTION.finditer(code))
         unused = [one[1] for one in functions if named[one[1]] == _NAME.findall(one[0]).count(one[1])]
-        if not unused:
+        unused_methods = _unused_methods(code)
+        if not unused and not unused_methods:
             return text
         for name in unused:
             definition = rf"^(?:local )?function {re.escape(name)}\(.*?^end\n"
             text = re.sub(definition, "", text, count=1, flags=re.MULTILINE | re.DOTALL)
+        text = _METHOD.sub(lambda one: "" if one[1] in unused_methods else one[0], text)
+
+
+def _unused_methods(code: str) -> set[str]:
+    """Return the names of methods that no code names but that of methods of the same name."""
+    named = Counter(_METHOD_NAMED.findall(code))
+    for one in _METHOD.finditer(code):
+        named[one[1]] -= _METHOD_NAMED.findall(one[0]).count(one[1])
+    return {name for name in named if not named[name]}
 
 
 def _read(path: str) -> str:

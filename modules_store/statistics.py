@@ -35,6 +35,8 @@ class AgentStats:
     """How many memories are of each codec and version, from the sample."""
     sampled: int
     """Memories that were looked at; where that is all of them, nothing is reckoned."""
+    layout: str
+    """How Redis keeps the memories: "keys", "packed", or "mixed" while the agent is converted."""
 
     @property
     def compression_ratio(self) -> float | None:

@@ -4,7 +4,7 @@
 -- @include errors
 -- @include arguments
 -- @include codec
--- @include layout_keys
+-- @include layout
 -- @include companions when used
 local agents = {}
 
@@ -99,9 +99,9 @@ local function succeed(own, config, agent)
 end
 
 -- The values of the newest memories that have one, of those that are looked at, newest first.
-local function newest_values(index)
+local function newest_values(memory)
   local values = {}
-  for _, value in ipairs(layout.get(index, layout.newest(index, 0, LOOKS))) do
+  for _, value in ipairs(memory:values(memory:newest(0, LOOKS))) do
     if value and value ~= '' then
       values[#values + 1] = value
     end
@@ -111,17 +111,17 @@ end
 
 -- Gives `config` its generation among the agent's codecs, and returns the text that memory_system must have,
 -- or nil where it has that. Only `switching` makes a codec of another name the agent's own.
-local function adopt(index, codec_key, config, switching)
+local function adopt(memory, codec_key, config, switching)
   local text = redis.call('JSON.GET', codec_key)
   if text == config.text then
     return nil
   elseif not text then
     -- New, or lost; then the newest memory still says which generation is the agent's own.
-    local newest = newest_values(index)[1]
+    local newest = newest_values(memory)[1]
     config.generation = newest and codec.generation(newest) or 0
     return codec_document(config, {})
   end
-  local own, agent = codec.of_agent(codec_key, text), layout.agent(index)
+  local own, agent = codec.of_agent(codec_key, text), memory.agent
   if own.name ~= config.name and not switching then
     local refusal = 'the memories of agent %s are of codec %s, not of %s; re-encoding them would change that'
     errors.refuse('OTHERCODEC', refusal:format(agent, own.name, config.name))
@@ -145,9 +145,9 @@ end
 
 -- The commands that make both documents true for memories that `config` makes, and what the agent's document
 -- states, nil where that has to be written anew.
-local function codec_updates(index, agent_key, codec_key, config, groups_text, switching)
+local function codec_updates(memory, agent_key, codec_key, config, groups_text, switching)
   local updates = {}
-  local codec_text = adopt(index, codec_key, config, switching)
+  local codec_text = adopt(memory, codec_key, config, switching)
   local found = stated(agent_key)
   if codec_text then
     add(updates, codec_key, '$', codec_text)
@@ -172,21 +172,21 @@ end
 
 -- The commands that make both documents true for a store with this codec and policy; nothing is written here.
 -- `count` is how many memories the agent has, for a document that starts late.
-function agents.updates(index, agent_key, codec_key, config, groups_text, policy, count)
-  local updates, found = codec_updates(index, agent_key, codec_key, config, groups_text, false)
+function agents.updates(memory, agent_key, codec_key, config, groups_text, policy, count)
+  local updates, found = codec_updates(memory, agent_key, codec_key, config, groups_text, false)
   if not found then
-    add(updates, agent_key, '$', document(layout.agent(index), config, groups_text, policy, count))
-    begin_retention(updates, index, agent_key, policy.retention, '')
+    add(updates, agent_key, '$', document(memory.agent, config, groups_text, policy, count))
+    begin_retention(updates, memory.index, agent_key, policy.retention, '')
   elseif found.policy ~= policy.text then
     add(updates, agent_key, '$.policy', policy.text)
-    begin_retention(updates, index, agent_key, policy.retention, found.policy)
+    begin_retention(updates, memory.index, agent_key, policy.retention, found.policy)
   end
   return updates
 end
 
 -- The commands that make this codec the agent's own, whatever its memories are of; nothing is written here.
-function agents.switch(index, agent_key, codec_key, config, groups_text)
-  return (codec_updates(index, agent_key, codec_key, config, groups_text, true))
+function agents.switch(memory, agent_key, codec_key, config, groups_text)
+  return (codec_updates(memory, agent_key, codec_key, config, groups_text, true))
 end
 
 -- Refuses to re-encode only what comes after `cursor` where earlier codecs may have memories before it:
@@ -236,8 +236,8 @@ end
 
 -- Gives `config` the generation of the newest memory that it can have made; where there are only others, it
 -- is refused.
-local function take_generation(index, config)
-  local values = newest_values(index)
+local function take_generation(memory, config)
+  local values = newest_values(memory)
   for _, value in ipairs(values) do
     config.generation = codec.generation(value)
     if codec.made(config, value) and #value == config.value_bytes then
@@ -246,20 +246,20 @@ local function take_generation(index, config)
   end
   if #values > 0 then
     local refusal = 'the newest memories of agent %s are not of version %d of codec %s'
-    errors.refuse('OTHERCODEC', refusal:format(layout.agent(index), config.version, config.name))
+    errors.refuse('OTHERCODEC', refusal:format(memory.agent, config.version, config.name))
   end
 end
 
 -- The commands that write the documents that are missing, or cannot be read, for memories that `config`
 -- makes, and change nothing else; `policy` is for an agent's document that states none.
-function agents.restoration(index, agent_key, codec_key, config, groups_text, policy)
+function agents.restoration(memory, agent_key, codec_key, config, groups_text, policy)
   local updates, found = {}, stated(agent_key)
   if not pcall(codec.of_agent, codec_key) then
-    take_generation(index, config)
+    take_generation(memory, config)
     add(updates, codec_key, '$', codec_document(config, {}))
   end
   if not found then
-    local text = document(layout.agent(index), config, groups_text, policy, layout.count(index))
+    local text = document(memory.agent, config, groups_text, policy, memory:count())
     add(updates, agent_key, '$', text)
   end
   return updates

@@ -3,6 +3,11 @@
 -- A value is 1 byte format, 2 bytes codec version (little endian), then the codes. The format's low half is
 -- the dtype of the codes, its high half the generation: which of the agent's codecs, by name, made them. So a
 -- value leads to its own decoder, and memories of several codecs and versions live side by side.
+--
+-- Nothing is done for each of many memories that can be done for all. New ones are `coded`: {header, width =
+-- bytes of one memory's codes, count, codes = their codes one after another}. Those that are read come as
+-- runs, neighbours whose header, size and codec are one: {header, size = bytes of one memory's codes, count,
+-- codes}, and `name`, that of the codec, where another than the header's generation says so.
 -- @include errors
 -- @include arguments
 local codec = {
@@ -182,129 +187,196 @@ function codec.codes(routing, config, form, blob, rows)
   return form == 'states' and codec.encode(routing, config, blob, rows) or blob
 end
 
--- The values of rows first … last of such codes; they are of the generation of `config`.
-function codec.values(config, codes, first, last)
+-- Codes as they are stored, of the generation of `config`.
+function codec.coded(config, codes)
   local width = config.codes * config.code_bytes
-  local own_header = header(config)
-  local values = {}
-  for i = first, last do
-    values[#values + 1] = own_header .. codes:sub((i - 1) * width + 1, i * width)
-  end
-  return values
+  return { header = header(config), width = width, count = #codes / width, codes = codes }
+end
+
+-- The value of the memory at position i.
+function codec.value(coded, i)
+  return coded.header .. coded.codes:sub((i - 1) * coded.width + 1, i * coded.width)
+end
+
+-- The number of codes in so many bytes, nil where the header is none or these are no whole codes.
+local function count_of(head, size)
+  local format = FORMATS[head ~= '' and head:byte() % 16]
+  local codes = format and size / format.bytes
+  return codes and codes > 0 and codes % 1 == 0 and codes or nil
 end
 
 -- How many codes a value has, nil where it is not a known header and whole codes.
 function codec.count_codes(value)
-  local format = FORMATS[value ~= '' and value:byte() % 16]
-  local codes = format and (#value - HEADER_BYTES) / format.bytes
-  return codes and codes > 0 and codes % 1 == 0 and codes or nil
+  return count_of(value:sub(1, HEADER_BYTES), #value - HEADER_BYTES)
 end
 
--- The group of a value: what its header says, and the size that all of the group must have. `name` is that of
--- the codec that made it, '' where the header's generation says so.
-local function group_for(config, id, value, name)
-  if not codec.count_codes(value) then
+-- Adds a run, to the last one where it goes on with that.
+local function add_run(runs, run)
+  local before = runs[#runs]
+  if before and before.header == run.header and before.size == run.size and before.name == run.name then
+    before.count, before.codes = before.count + run.count, before.codes .. run.codes
+  else
+    runs[#runs + 1] = run
+  end
+end
+
+-- Adds the values to runs, passing over what is false; returns how many there were. `names` are those of the
+-- codecs that made them; nil, or '' for one of them, leaves it to the headers.
+function codec.add_runs(runs, values, names)
+  local sub, total, i = string.sub, 0, 1
+  while values[i] == false do
+    i = i + 1
+  end
+  local value = values[i]
+  while value do
+    local length, head, name, codes, count = #value, sub(value, 1, HEADER_BYTES), names and names[i], {}, 0
+    repeat
+      count = count + 1
+      codes[count] = sub(value, HEADER_BYTES + 1)
+      repeat
+        i = i + 1
+        value = values[i]
+      until value ~= false
+    until not value or #value ~= length or sub(value, 1, HEADER_BYTES) ~= head
+      or name and name ~= names[i]
+    local size = math.max(0, length - HEADER_BYTES)
+    add_run(runs, { header = head, size = size, count = count, codes = table.concat(codes), name = name })
+    total = total + count
+  end
+  return total
+end
+
+-- The group of a run, the first one of it: what its header says, and the size that all of the group must have.
+local function group_for(config, id, run)
+  if not count_of(run.header, run.size) then
     errors.refuse('CORRUPT', 'the memory at ' .. id .. ' is not a known header and whole codes')
   end
-  local format = FORMATS[value:byte() % 16]
-  local generation, version = codec.generation(value), struct.unpack('<H', value, 2)
-  local own_name = config.names[generation]
+  local format = FORMATS[run.header:byte() % 16]
+  local generation, version = codec.generation(run.header), struct.unpack('<H', run.header, 2)
+  local name, own_name = run.name or '', config.names[generation]
   if name == '' and not own_name then
     local text = 'the memory at %s is of generation %d, of which the agent has no codec'
     errors.refuse('CORRUPT', text:format(id, generation))
   end
   name = name ~= '' and name or own_name
   local is_own = name == config.name and version == config.version
+  local size = is_own and config.value_bytes - HEADER_BYTES or run.size
   return {
     decoder = codec.model_key(name, version, 'decoder'),
-    format = format,
-    size = is_own and config.value_bytes or #value,
-    codes = {},
-    rows = {},
+    dtype = format.dtype,
+    columns = size / format.bytes,
+    size = size,
+    count = 0,
+    places = {},
+    parts = {},
   }
 end
 
--- Sorts values by header and codec: a list of {decoder, format, size, codes = {…}, rows = {positions of
--- values}}. `names` as for codec.decode.
-function codec.by_decoder(config, ids, values, names)
-  local groups, group_of = {}, {}
-  for i = 1, #values do
-    local value = values[i]
-    local name = names and names[i] or ''
-    local kind = value:sub(1, HEADER_BYTES) .. name
+-- Sorts runs by header and codec: a list of {decoder, dtype and columns of the codes, size, count, codes,
+-- places = positions of its runs, parts = their codes}.
+function codec.by_decoder(config, ids, runs)
+  local groups, group_of, row = {}, {}, 1
+  for place, run in ipairs(runs) do
+    local kind = run.header .. (run.name or '')
     local group = group_of[kind]
     if not group then
-      group = group_for(config, ids[i], value, name)
-      group_of[kind] = group
-      groups[#groups + 1] = group
+      group = group_for(config, ids[row], run)
+      group_of[kind], groups[#groups + 1] = group, group
     end
-    if #value ~= group.size then
+    if run.size ~= group.size then
       local text = 'the memory at %s is %d bytes, not %d'
-      errors.refuse('CORRUPT', text:format(ids[i], #value, group.size))
+      errors.refuse('CORRUPT', text:format(ids[row], HEADER_BYTES + run.size, HEADER_BYTES + group.size))
     end
-    group.codes[#group.codes + 1] = value:sub(HEADER_BYTES + 1)
-    group.rows[#group.rows + 1] = i
+    local n = #group.places + 1
+    group.places[n], group.parts[n] = place, run.codes
+    group.count = group.count + run.count
+    row = row + run.count
+  end
+  for _, group in ipairs(groups) do
+    group.codes = table.concat(group.parts)
   end
   return groups
 end
 
--- What a caller needs to decode values itself: {input_dim, groups…}, a group for each codec and version:
--- {decoder, dtype and columns of the codes, positions in values or false for all, codes row after row}.
-function codec.encoded(config, ids, values, names)
-  local reply = { config.input_dim }
-  for _, group in ipairs(codec.by_decoder(config, ids, values, names)) do
-    local columns = (group.size - HEADER_BYTES) / group.format.bytes
-    local places = #group.rows < #values and group.rows
-    reply[#reply + 1] = { group.decoder, group.format.dtype, columns, places, table.concat(group.codes) }
+-- The positions of the memories of each of these groups, one list a group.
+function codec.positions(groups, runs)
+  local lists, list_of, row = {}, {}, 1
+  for i, group in ipairs(groups) do
+    lists[i] = {}
+    for _, place in ipairs(group.places) do
+      list_of[place] = lists[i]
+    end
+  end
+  for place, run in ipairs(runs) do
+    local list = list_of[place]
+    local n = #list
+    for i = 1, run.count do
+      list[n + i] = row
+      row = row + 1
+    end
+  end
+  return lists
+end
+
+-- What a caller needs to decode memories itself: {input_dim, groups…}, a group for each codec and version:
+-- {decoder, dtype and columns of the codes, positions in ids or false for all, codes row after row}.
+function codec.encoded(config, ids, runs)
+  local groups, reply = codec.by_decoder(config, ids, runs), { config.input_dim }
+  local rows = #groups > 1 and codec.positions(groups, runs) or {}
+  for i, group in ipairs(groups) do
+    reply[i + 1] = { group.decoder, group.dtype, group.columns, rows[i] or false, group.codes }
   end
   return reply
 end
 
--- Decodes values of any of an agent's codecs; returns FLOAT[B, input_dim], row after row, in their order.
--- `names` are those of the codecs that made them; nil, or '' for one of them, leaves it to the headers.
-function codec.decode(routing, config, ids, values, names)
+-- Decodes memories of any of an agent's codecs; returns FLOAT[B, input_dim], row after row, in their order.
+function codec.decode(routing, config, ids, runs)
   local width = FLOAT_BYTES * config.input_dim
-  local states = {}
-  for _, group in ipairs(codec.by_decoder(config, ids, values, names)) do
+  local groups, states = codec.by_decoder(config, ids, runs), {}
+  for _, group in ipairs(groups) do
     local decoder = group.decoder
-    local columns = (group.size - HEADER_BYTES) / group.format.bytes
-    local codes = table.concat(group.codes)
-    local blob, problem = codec.run(routing, decoder, group.format.dtype, #group.rows, columns, codes)
+    local blob, problem = codec.run(routing, decoder, group.dtype, group.count, group.columns, group.codes)
     if problem then
       errors.refuse('CORRUPT', decoder .. ' cannot read the memories: ' .. problem)
-    elseif #blob ~= #group.rows * width then
+    elseif #blob ~= group.count * width then
       local text = '%s made %d bytes of %d memories, not %d each'
-      errors.refuse('BADCODEC', text:format(decoder, #blob, #group.rows, width))
-    elseif #group.rows == #values then
+      errors.refuse('BADCODEC', text:format(decoder, #blob, group.count, width))
+    elseif #groups == 1 then
       return blob
     end
-    for i, row in ipairs(group.rows) do
-      states[row] = blob:sub((i - 1) * width + 1, i * width)
+    local at = 0
+    for _, place in ipairs(group.places) do
+      local bytes = runs[place].count * width
+      states[place] = blob:sub(at + 1, at + bytes)
+      at = at + bytes
     end
   end
   return table.concat(states)
 end
 
--- Sorts values by header and length: a list of {header, size, ids, values}.
-local function by_form(ids, values)
-  local forms, form_of = {}, {}
-  for i, value in ipairs(values) do
-    local head = value:sub(1, HEADER_BYTES)
-    local key = #value .. ' ' .. head
+-- Sorts memories by header and size: a list of {header, size, ids, runs}.
+local function by_form(ids, runs)
+  local forms, form_of, row = {}, {}, 0
+  for _, run in ipairs(runs) do
+    local key = run.size .. ' ' .. run.header
     local form = form_of[key]
     if not form then
-      form = { header = head, size = #value, ids = {}, values = {} }
+      form = { header = run.header, size = run.size, ids = {}, runs = {} }
       form_of[key], forms[#forms + 1] = form, form
     end
-    form.ids[#form.ids + 1], form.values[#form.values + 1] = ids[i], value
+    form.runs[#form.runs + 1] = run
+    for i = row + 1, row + run.count do
+      form.ids[#form.ids + 1] = ids[i]
+    end
+    row = row + run.count
   end
   return forms
 end
 
--- Whether values are at fault that could not be decoded, and not their decoder. Of the agent's own codec and
+-- Whether memories are at fault that could not be decoded, and not their decoder. Of the agent's own codec and
 -- version it is known how long they are; of others only where it `works` for a value with the same header.
 local function at_fault(config, form, problem, works)
-  local ok, group = pcall(group_for, config, form.ids[1], form.values[1], '')
+  local ok, group = pcall(group_for, config, form.ids[1], form.runs[1])
   if not ok or problem:find('^MEMERR NOCODEC') then
     return not ok
   end
@@ -312,15 +384,15 @@ local function at_fault(config, form, problem, works)
   if form.header ~= own and group.decoder == config.decoder then
     return true -- codes of another dtype
   end
-  return form.header == own and form.size ~= config.value_bytes or works[form.header] == true
+  return form.header == own and form.size ~= config.value_bytes - HEADER_BYTES or works[form.header] == true
 end
 
--- The ids of values that cannot be decoded: a list of those that are corrupt, and one of those of whose
+-- The ids of memories that cannot be decoded: a list of those that are corrupt, and one of those of whose
 -- decoder that cannot be told, since it is missing or fails.
-function codec.examine(routing, config, ids, values)
+function codec.examine(routing, config, ids, runs)
   local failed, works, corrupt, undecodable = {}, {}, {}, {}
-  for _, form in ipairs(by_form(ids, values)) do
-    local ok, problem = pcall(codec.decode, routing, config, form.ids, form.values)
+  for _, form in ipairs(by_form(ids, runs)) do
+    local ok, problem = pcall(codec.decode, routing, config, form.ids, form.runs)
     if ok then
       works[form.header] = true
     elseif problem:find('^MEMERR NOCODEC') or problem:find('^MEMERR CORRUPT')
@@ -344,8 +416,9 @@ end
 -- configuration says.
 function codec.must_work(routing, config)
   local zeros = string.rep('\0', FLOAT_BYTES * config.input_dim)
-  local values = codec.values(config, codec.encode(routing, config, zeros, 1), 1, 1)
-  codec.decode(routing, config, { 'a trial' }, values)
+  local coded, runs = codec.coded(config, codec.encode(routing, config, zeros, 1)), {}
+  codec.add_runs(runs, { codec.value(coded, 1) })
+  codec.decode(routing, config, { 'a trial' }, runs)
 end
 
 return codec

@@ -3,9 +3,10 @@
 -- oldest is first; "byte_budget" the size in bytes, in a hash that also has the `total`. A number is there
 -- for as long as the index entry, even where Redis has evicted the value: what goes is taken off exactly.
 --
--- Both companions have: key(index), type, count(index); numbers(rule, values, metadata, count), those of the
--- first `count` memories, whose metadata are JSON texts, '' or false; enter(index, ids, numbers, first, last)
--- and remove(index, ids); lacking(index, ids, numbers), those of ids that have no such number.
+-- Both companions have: key(index), type, count(index); numbers(rule, bytes_of, metadata, count), those of the
+-- first `count` memories, whose values have bytes_of(i) bytes and whose metadata are JSON texts, '' or false;
+-- enter(index, ids, numbers, first, last) and remove(index, ids); lacking(index, ids, numbers), those of ids
+-- that have no such number.
 -- @include arguments
 -- @include chunks
 local companions = {}
@@ -104,10 +105,10 @@ local function make_sizes()
     return key(index, 'sizes')
   end
 
-  function sizes.numbers(_, values, metadata, count)
+  function sizes.numbers(_, bytes_of, metadata, count)
     local numbers = {}
     for i = 1, count do
-      numbers[i] = #(values[i] or '') + #(metadata[i] or '')
+      numbers[i] = bytes_of(i) + #(metadata[i] or '')
     end
     return numbers
   end

@@ -1,37 +1,42 @@
 -- Adds and drops memories with all that goes with them, so that nothing of one is left without the rest.
--- @include layout_keys
+-- @include layout
 -- @include companions when used
 -- @include priorities when used
 -- @include stream when used
 -- @include tokens
 local memories = {}
 
--- Adds the memories first … last of a store's plan; their documents are there already (layout.describe).
+-- Adds the memories first … last of a store's plan, which are described already (memory:describe).
 function memories.add(plan, first, last)
-  local index, ids, values, kept = plan.index, plan.ids, plan.values, plan.policy
-  layout.put(index, ids, values, first, last, plan.expiry)
+  local index, ids, kept = plan.memory.index, plan.ids, plan.policy
+  plan.memory:put(plan, first, last)
   if plan.companion then
     plan.companion.enter(index, ids, plan.numbers, first, last)
   end
   if kept.stream_entries then
-    stream.add(index, kept.stream_entries, plan.config.name, ids, values, plan.metadata, first, last)
+    stream.add(index, kept.stream_entries, plan.config.name, ids, plan.coded, plan.metadata, first, last)
   end
   if kept.priorities then
     priorities.enter(index, ids, first, last)
   end
 end
 
--- Drops memories: value, metadata, index entry, companions, priority and stream entry together; returns how
--- many the index had.
-function memories.drop(index, ids)
-  companions.drop(index, ids)
-  priorities.drop(index, ids)
-  stream.drop(index, ids)
-  return layout.drop(index, ids)
+-- Drops what is kept beside memories: companions, priority and stream entry.
+function memories.drop_beside(memory, ids)
+  companions.drop(memory.index, ids)
+  priorities.drop(memory.index, ids)
+  stream.drop(memory.index, ids)
+end
+
+-- Drops memories: value, metadata, index entry and what is beside them; returns how many the index had.
+function memories.drop(memory, ids)
+  memories.drop_beside(memory, ids)
+  return memory:drop(ids)
 end
 
 -- Removes what is kept beside the memories of an agent that has none left.
-function memories.forget(index)
+function memories.forget(memory)
+  local index = memory.index
   local others = { priorities.key(index), unpack(companions.keys(index)) }
   redis.call('UNLINK', stream.key(index), tokens.key(index), unpack(others))
 end

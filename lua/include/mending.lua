@@ -1,20 +1,19 @@
 -- What verifying and repairing an agent share.
 -- @include errors
 -- @include codec
--- @include layout_keys
 -- @include policy
 -- @include companions when used
 -- @include agents
 local mending = {}
 
--- The ids of values that are corrupt, and of those that cannot be decoded, for which nothing tells why.
+-- The ids of those found that are corrupt, and of those that cannot be decoded, for which nothing tells why.
 -- Without a memory_system that can be read that is all of them.
-function mending.examine(index, codec_key, ids, values)
+function mending.examine(memory, codec_key, found)
   local ok, config = pcall(codec.of_agent, codec_key)
   if not ok then
-    return {}, ids
+    return {}, found.ids
   end
-  return codec.examine(index, config, ids, values)
+  return codec.examine(memory.index, config, found.ids, found.runs)
 end
 
 -- The rule of the agent's retention and its companion, nil where there is none. A companion's key that holds
@@ -27,9 +26,11 @@ function mending.companion(index, agent_key)
   end
 end
 
--- The numbers that the companion must have for memories.
-function mending.numbers(rule, companion, index, ids, values)
-  return companion.numbers(rule, values, layout.metadata(index, ids), #ids)
+-- The numbers that the companion must have for the memories of a page.
+function mending.numbers(rule, companion, memory, page)
+  local values = memory:values(page)
+  local function bytes_of(i) return #(values[i] or '') end
+  return companion.numbers(rule, bytes_of, memory:metadata(page), memory:size(page))
 end
 
 return mending

@@ -22,14 +22,12 @@ local function check(reply, model)
   end
 end
 
--- The nearest of one group of codec.by_decoder to `query`, FLOAT[1, W], as {distance, row, point}. `model`
--- makes points, FLOAT[B, W], of the codes; `weights` are FLOAT[1, W] or FLOAT[1, 1].
+-- The nearest of one group of codec.by_decoder to `query`, FLOAT[1, W], as {distance, row in the group, point}.
+-- `model` makes points, FLOAT[B, W], of the codes; `weights` are FLOAT[1, W] or FLOAT[1, 1].
 local function of_group(routing, group, model, query, weights, k)
-  local columns = #group.codes[1] / group.format.bytes
-  local codes = table.concat(group.codes)
   -- The older form of a DAG: read-only scripts may call it, and unlike AI.DAGEXECUTE_RO it runs functions.
   local reply = redis.pcall('AI.DAGRUN_RO', 'ROUTING', routing,
-    '|>', 'AI.TENSORSET', 'codes', group.format.dtype, #group.rows, columns, 'BLOB', codes,
+    '|>', 'AI.TENSORSET', 'codes', group.dtype, group.count, group.columns, 'BLOB', group.codes,
     '|>', 'AI.TENSORSET', 'query', 'FLOAT', 1, #query / FLOAT_BYTES, 'BLOB', query,
     '|>', 'AI.TENSORSET', 'weights', 'FLOAT', 1, #weights / FLOAT_BYTES, 'BLOB', weights,
     '|>', 'AI.TENSORSET', 'k', 'INT64', 1, 'VALUES', k,
@@ -44,21 +42,23 @@ local function of_group(routing, group, model, query, weights, k)
   for i = 1, #reply[7] / FLOAT_BYTES do
     found[i] = {
       distance = struct.unpack('<f', reply[7], (i - 1) * FLOAT_BYTES + 1),
-      row = group.rows[struct.unpack('<i4', reply[8], (i - 1) * 4 + 1) + 1],
+      row = struct.unpack('<i4', reply[8], (i - 1) * 4 + 1) + 1,
       point = reply[9]:sub((i - 1) * width + 1, i * width),
     }
   end
   return found
 end
 
--- Up to k of `values`, as {distance, row = position in values}, and their states FLOAT[B, input_dim]: the
--- nearest first, of equally near ones the one that comes first in `values`. `weights` are FLOAT[1, input_dim]
--- or ''.
-function nearest.by_states(routing, config, ids, values, state, weights, k)
-  local found, states = {}, {}
+-- Up to k of the memories with these ids, as {distance, row = position in ids}, and their states FLOAT[B,
+-- input_dim]: the nearest first, of equally near ones the one that comes first. `weights` are FLOAT[1,
+-- input_dim] or ''.
+function nearest.by_states(routing, config, ids, runs, state, weights, k)
+  local found, states, groups = {}, {}, codec.by_decoder(config, ids, runs)
+  local rows = codec.positions(groups, runs)
   weights = weights ~= '' and weights or NO_WEIGHTS
-  for _, group in ipairs(codec.by_decoder(config, ids, values)) do
+  for i, group in ipairs(groups) do
     for _, one in ipairs(of_group(routing, group, group.decoder, state, weights, k)) do
+      one.row = rows[i][one.row]
       found[#found + 1] = one
     end
   end
@@ -76,12 +76,14 @@ end
 
 -- The same by distance in the space of the agent's codec, that of its latents: the state is encoded, too. All
 -- memories must be of that codec and version, since another's latents are in another space.
-function nearest.by_latents(routing, config, ids, values, state, k)
-  for i, value in ipairs(values) do
-    if not codec.made(config, value) then
+function nearest.by_latents(routing, config, ids, runs, state, k)
+  local row = 1
+  for _, run in ipairs(runs) do
+    if not codec.made(config, run.header) then
       local text = 'the memory at %s is not of %s v%d, but of another space: re-encode it, or compare states'
-      errors.refuse('OTHERCODEC', text:format(ids[i], config.name, config.version))
+      errors.refuse('OTHERCODEC', text:format(ids[row], config.name, config.version))
     end
+    row = row + run.count
   end
   local model, format = codec.model_key(config.name, config.version, 'latents'), config.code_dtype
   local codes = codec.encode(routing, config, state, 1)
@@ -89,12 +91,14 @@ function nearest.by_latents(routing, config, ids, values, state, k)
   if problem then
     errors.refuse('BADCODEC', model .. ': ' .. problem)
   end
-  local found = of_group(routing, codec.by_decoder(config, ids, values)[1], model, query, NO_WEIGHTS, k)
-  local near_ids, near_values = {}, {}
+  local group = codec.by_decoder(config, ids, runs)[1]
+  local found = of_group(routing, group, model, query, NO_WEIGHTS, k)
+  local near_ids, near = {}, {}
   for i, one in ipairs(found) do
-    near_ids[i], near_values[i] = ids[one.row], values[one.row]
+    near_ids[i], near[i] = ids[one.row], group.codes:sub((one.row - 1) * group.size + 1, one.row * group.size)
   end
-  return found, codec.decode(routing, config, near_ids, near_values)
+  local run = { header = runs[1].header, size = group.size, count = #near, codes = table.concat(near) }
+  return found, codec.decode(routing, config, near_ids, { run })
 end
 
 return nearest

@@ -1,6 +1,7 @@
 -- What is kept of an agent's memories, as clients send it with each store: a JSON object with `retention`,
--- `ttl_ms` where memories expire, `stream_entries` where the agent has a stream, and `priorities`, true,
--- where each memory gets a priority to be sampled by.
+-- `ttl_ms` where memories expire, `stream_entries` where the agent has a stream, `priorities`, true, where
+-- each memory gets a priority to be sampled by, `layout`, that of an agent that has no memories yet, and
+-- `documents`, true, where the metadata of packed memories are documents of their own.
 -- @include errors
 -- @include arguments
 local policy = {}
@@ -57,6 +58,12 @@ function policy.parse(text)
   end
   if parsed.priorities ~= nil and type(parsed.priorities) ~= 'boolean' then
     errors.refuse('BADARG', 'policy priorities is ' .. tostring(parsed.priorities) .. ', not true or false')
+  end
+  if parsed.layout ~= nil and parsed.layout ~= 'keys' and parsed.layout ~= 'packed' then
+    errors.refuse('BADARG', 'policy layout is ' .. tostring(parsed.layout) .. ', not keys or packed')
+  end
+  if parsed.documents ~= nil and type(parsed.documents) ~= 'boolean' then
+    errors.refuse('BADARG', 'policy documents is ' .. tostring(parsed.documents) .. ', not true or false')
   end
   parsed.has_companion = rule.policy == 'importance' or rule.policy == 'byte_budget'
   parsed.text = text

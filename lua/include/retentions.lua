@@ -1,7 +1,6 @@
 -- The retentions other than "oldest", which tasks apply themselves: for each `room`, how many memories may
 -- be added before it is applied, where that matters; `apply`; `left`, how many memories still have to go, or
 -- be looked at to know. All work on such a task.
--- @include layout_keys
 -- @include companions when used
 local retentions = {}
 
@@ -9,7 +8,7 @@ local function count_rule()
   return {
     apply = function(task)
       if task.count > task.rule.count and task.limit > 0 then
-        task:drop(layout.oldest(task.index, math.min(task.count - task.rule.count, task.limit)))
+        task:drop_oldest(math.min(task.count - task.rule.count, task.limit))
       end
     end,
     left = function(task) return task.count - task.rule.count end,
@@ -19,7 +18,7 @@ end
 local function age_rule()
   -- The first id that is young enough, or nil where all are.
   local function first_kept(task)
-    local newest = layout.newest(task.index, 0, 1)[1]
+    local newest = task.memory:last(task.memory:newest(0, 1))
     local first = newest and newest - task.rule.age_ms
     return first and first > 0 and string.format('%.0f', first) or nil
   end
@@ -28,12 +27,12 @@ local function age_rule()
     apply = function(task)
       local first = first_kept(task)
       if first and task.limit > 0 then
-        task:drop(layout.preceding(task.index, first, task.limit))
+        task:drop(task.memory:ids(task.memory:preceding(first, task.limit)))
       end
     end,
     left = function(task)
       local first = first_kept(task)
-      return first and layout.count_preceding(task.index, first) or 0
+      return first and task.memory:count_preceding(first) or 0
     end,
   }
 end
@@ -54,20 +53,23 @@ end
 -- Whether the rule's companion has all memories. If not, up to task.to_enter are entered, oldest first: the
 -- cursor says how far earlier tasks came. Nothing goes before all are there.
 local function all_entered(task)
-  local index, companion = task.index, companions.of(task.rule)
+  local memory, companion = task.memory, companions.of(task.rule)
+  local index = memory.index
   if companion.count(index) == task.count then
     return true
   elseif task.to_enter <= 0 then
     return false
   end
-  local page = layout.following(index, cursor_of(task), task.to_enter)
-  if #page > 0 then
-    local values, metadata = layout.get(index, page), layout.metadata(index, page)
-    companion.enter(index, page, companion.numbers(task.rule, values, metadata, #page), 1, #page)
+  local page = memory:following(cursor_of(task), task.to_enter)
+  local size = memory:size(page)
+  if size > 0 then
+    local values, metadata, ids = memory:values(page), memory:metadata(page), memory:ids(page)
+    local function bytes_of(i) return #(values[i] or '') end
+    companion.enter(index, ids, companion.numbers(task.rule, bytes_of, metadata, #ids), 1, #ids)
   end
-  local at_the_end = #page < task.to_enter
-  set_cursor(task, not at_the_end and page[#page] or nil)
-  task.to_enter = task.to_enter - #page
+  local at_the_end = size < task.to_enter
+  set_cursor(task, not at_the_end and memory:last(page) or nil)
+  task.to_enter = task.to_enter - size
   local entered = companion.count(index)
   if at_the_end and entered > task.count then
     redis.call('UNLINK', companion.key(index)) -- it has others than the index, so it begins anew
@@ -80,7 +82,7 @@ local function importance_rule()
   return {
     apply = function(task)
       while all_entered(task) and task.count > task.rule.count and task.limit > 0 do
-        task:drop(importance.least(task.index, math.min(task.count - task.rule.count, task.limit)))
+        task:drop(importance.least(task.memory.index, math.min(task.count - task.rule.count, task.limit)))
       end
     end,
     left = function(task) return task.count - task.rule.count end,
@@ -93,19 +95,19 @@ local function thinning_rule()
 
   -- The newest memory that may go, as a number, or nil where none may.
   local function last_of(task)
-    local id = layout.newest(task.index, task.rule.recent, 1)[1]
+    local id = task.memory:last(task.memory:newest(task.rule.recent, 1))
     return id and tonumber(id)
   end
 
   -- Looks at up to `limit` memories after the cursor; those go between whose neighbours no gap is left that
   -- is larger than age / recent. The cursor is one before the last that stayed: the next left neighbour.
   local function thin(task, limit)
-    local index, last = task.index, last_of(task)
+    local memory, last = task.memory, last_of(task)
     if not last or limit < 1 then
       return
     end
-    local newest = tonumber(layout.newest(index, 0, 1)[1])
-    local ids = layout.following(index, cursor_of(task), limit + 2)
+    local newest = tonumber(memory:last(memory:newest(0, 1)))
+    local ids = memory:ids(memory:following(cursor_of(task), limit + 2))
     local left, going, position = tonumber(ids[1]), {}, 2
     while position < #ids and tonumber(ids[position]) <= last do
       local at = tonumber(ids[position])
@@ -142,8 +144,8 @@ local function thinning_rule()
       if not last or not cursor then
         return 0
       end
-      return layout.count_preceding(task.index, string.format('%.0f', last + 1))
-        - layout.count_preceding(task.index, string.format('%.0f', cursor + 2))
+      return task.memory:count_preceding(string.format('%.0f', last + 1))
+        - task.memory:count_preceding(string.format('%.0f', cursor + 2))
     end,
   }
 end
@@ -158,7 +160,7 @@ local function budget_rule()
     elseif not all_entered(task) then
       return 1
     end
-    local count, total = 0, sizes.total(task.index)
+    local count, total = 0, sizes.total(task.memory.index)
     repeat
       count = count + 1
       total = total + task.coming[task.added + count]
@@ -171,13 +173,13 @@ local function budget_rule()
     if not all_entered(task) then
       return
     end
-    local index = task.index
+    local memory, index = task.memory, task.memory.index
     local excess = sizes.total(index) - task.rule.size_bytes
     while excess > 0 and task.count > 1 and task.limit > 0 do
-      local page, going = layout.oldest(index, math.min(100, task.count - 1, task.limit)), {}
-      for i, size in ipairs(sizes.of(index, page)) do
+      local ids, going = memory:ids(memory:oldest(math.min(100, task.count - 1, task.limit))), {}
+      for i, size in ipairs(sizes.of(index, ids)) do
         if excess > 0 then
-          going[i], excess = page[i], excess - (size or 0)
+          going[i], excess = ids[i], excess - (size or 0)
         end
       end
       task:drop(going)
@@ -185,7 +187,7 @@ local function budget_rule()
   end
 
   local function left(task)
-    local missing, total = task.count - sizes.count(task.index), sizes.total(task.index)
+    local missing, total = task.count - sizes.count(task.memory.index), sizes.total(task.memory.index)
     local excess = total - task.rule.size_bytes
     if missing > 0 or excess <= 0 or task.count <= 1 then
       return missing
@@ -212,12 +214,12 @@ end
 -- Drops those of the oldest whose value is gone, where memories expire: `page` at a time, for as long as all
 -- of a page are gone.
 function retentions.drop_expired(task, page)
-  local ids, gone
+  local oldest, gone
   repeat
-    ids = layout.oldest(task.index, math.min(page, task.limit))
-    gone = layout.without_value(task.index, ids)
+    oldest = task.memory:oldest(math.min(page, task.limit))
+    gone = task.memory:without_value(oldest)
     task:drop(gone)
-  until #gone < #ids or #ids == 0 or task.limit <= 0
+  until #gone < task.memory:size(oldest) or #gone == 0 or task.limit <= 0
 end
 
 return retentions

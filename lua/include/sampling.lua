@@ -1,12 +1,13 @@
 -- What the samples share: drawing from several agents by weight, and the reply.
 --
--- A source is an agent that may be drawn from: {number, index, codec_key, count}. A lot is what is drawn
--- first, an agent's memories or some of them: {source, weight}. What is drawn are columns: `sources`, one a
--- draw, and `ids` and `values`, `size` of each a draw, which follow each other.
+-- A source is an agent that may be drawn from: {number, memory, codec_key, count}. A lot is what is drawn
+-- first, an agent's memories or some of them: {source, weight}. What is drawn are parts, one for each agent:
+-- {source, found = what memory:read gave, `size` memories a draw, positions = which draws of all these are,
+-- numbers = one a draw or nil}. A single part is the reply as it is; otherwise rows are put in their places.
 -- @include errors
 -- @include arguments
 -- @include codec
--- @include layout_keys
+-- @include layout
 -- @include random
 local sampling = {}
 
@@ -15,15 +16,14 @@ local LEAST_LOOKS = 1024 -- memories that are looked at in any case
 
 -- Adds the agent of these keys.
 function sampling.add_source(sources, index, codec_key)
-  arguments.key_type(index, 'zset')
-  local number = #sources + 1
-  sources[number] = { number = number, index = index, codec_key = codec_key, count = layout.count(index) }
+  local number, memory = #sources + 1, layout.open(index)
+  sources[number] = { number = number, memory = memory, codec_key = codec_key, count = memory:count() }
 end
 
 -- Ends the script where there is nothing to draw; `what` says of what.
 function sampling.refuse_empty(sources, what)
   local others = #sources > 1 and string.format(', nor of %d more', #sources - 1) or ''
-  errors.refuse('NOTFOUND', string.format('%s of agent %s%s', what, layout.agent(sources[1].index), others))
+  errors.refuse('NOTFOUND', string.format('%s of agent %s%s', what, sources[1].memory.agent, others))
 end
 
 -- A function that draws one of lots, each as probable as its weight is of their sum.
@@ -49,61 +49,107 @@ local function chooser(lots)
 end
 
 -- Draws a lot for each of `open` positions: a list of {source, lots, positions}.
-local function draw_lots(open, choose)
+local function draw_lots(open, lots, choose)
   local groups, group_of = {}, {}
   for _, position in ipairs(open) do
-    local lot = choose()
+    local lot = lots[2] and choose() or lots[1]
     local group = group_of[lot.source]
     if not group then
       group = { source = lot.source, lots = {}, positions = {} }
       group_of[lot.source], groups[#groups + 1] = group, group
     end
-    group.lots[#group.lots + 1], group.positions[#group.positions + 1] = lot, position
+    local n = #group.lots + 1
+    group.lots[n], group.positions[n] = lot, position
   end
   return groups
 end
 
--- Puts the draws that have all their values into the columns; adds the positions of the others to `again`.
-local function take(drawn, group, size, again)
-  local ids, values, numbers = group.ids, group.values, group.numbers
-  for i, position in ipairs(group.positions) do
-    local from, to, whole = (i - 1) * size, (position - 1) * size, true
+-- Of draws of `size` memories, whose page and values are these: the ids of the draws that have all their
+-- values, and which draws they are.
+local function complete(memory, page, size)
+  local ids, values, kept, draws = memory:ids(page), memory:values(page), {}, {}
+  for draw = 1, memory:size(page) / size do
+    local from, whole = (draw - 1) * size, true
     for n = 1, size do
       whole = whole and values[from + n]
     end
-    if whole then
-      for n = 1, size do
-        drawn.ids[to + n], drawn.values[to + n] = ids[from + n], values[from + n]
-      end
-      drawn.sources[position], drawn.numbers[position] = group.source, numbers and numbers[i]
-    else
+    for n = 1, whole and size or 0 do
+      kept[#kept + 1] = ids[from + n]
+    end
+    draws[#draws + 1] = whole and draw or nil
+  end
+  return kept, draws
+end
+
+-- The entries of a list at these numbers.
+local function at(list, numbers)
+  local some = {}
+  for i, number in ipairs(numbers) do
+    some[i] = list[number]
+  end
+  return some
+end
+
+-- Adds to `again` the positions of a group that are not among `done`.
+local function add_others(again, group, done)
+  local is_done = {}
+  for _, position in ipairs(done) do
+    is_done[position] = true
+  end
+  for _, position in ipairs(group.positions) do
+    if not is_done[position] then
       again[#again + 1] = position
     end
   end
 end
 
--- The columns without the positions that nothing was drawn for.
-local function without_gaps(drawn, count, size)
-  local made = { size = size, sources = {}, ids = {}, values = {}, numbers = {} }
-  for position = 1, count do
-    if drawn.sources[position] then
-      local n = #made.sources + 1
-      made.sources[n], made.numbers[n] = drawn.sources[position], drawn.numbers[position]
-      for row = (position - 1) * size + 1, position * size do
-        made.ids[#made.ids + 1], made.values[#made.values + 1] = drawn.ids[row], drawn.values[row]
-      end
-    end
+-- The part that a group has drawn: look() gave the page, and where not all of its draws are in it, which are,
+-- and the numbers of these. The positions of draws without all their values are added to `again`.
+local function take(group, size, again, page, draws, numbers)
+  local memory = group.source.memory
+  local positions = draws and at(group.positions, draws) or group.positions
+  local found, gone = memory:read(page)
+  if #gone > 0 then
+    local ids, whole = complete(memory, page, size)
+    found = memory:read(memory:at(ids))
+    positions, numbers = at(positions, whole), numbers and at(numbers, whole)
   end
-  return made
+  if #positions < #group.positions then
+    add_others(again, group, positions)
+  end
+  return { source = group.source, found = found, positions = positions, numbers = numbers }
 end
 
--- Draws `count` times `size` memories with replacement. look(source, lots) draws once from each of these lots
--- of one agent and returns ids and values, and where those are wanted numbers, one a draw: those of draws
--- without a false value become the column `numbers`; the others are drawn again. The number of draws is
--- bounded, so fewer than `count` come where nearly all are in vain.
+-- Gives each part the rows of its memories in the reply; positions that nothing was drawn for are left out.
+local function place(drawn, open, count)
+  local is_open, row_of, row = {}, {}, 0
+  for _, position in ipairs(open) do
+    is_open[position] = true
+  end
+  for position = 1, count do
+    if not is_open[position] then
+      row_of[position], row = row, row + drawn.size
+    end
+  end
+  for _, part in ipairs(drawn.parts) do
+    local rows, n = {}, 0
+    for _, position in ipairs(part.positions) do
+      for i = 1, drawn.size do
+        n = n + 1
+        rows[n] = row_of[position] + i
+      end
+    end
+    part.rows = rows
+  end
+end
+
+-- Draws `count` times `size` memories with replacement; returns {size, count, parts}. look(source, lots) draws
+-- once from each of these lots of one agent and returns a page with `size` memories a draw; where some draws
+-- came to nothing, which are in it, and if the draws have numbers, those. The others are drawn again, as are
+-- those without a value. The number of draws is bounded, so fewer than `count` come where nearly all are in
+-- vain.
 function sampling.draw(count, size, lots, look)
-  local choose, open = chooser(lots), {}
-  local drawn = { size = size, sources = {}, ids = {}, values = {}, numbers = {} }
+  local choose, open, drawn = chooser(lots), {}, { size = size, parts = {} }
   for position = 1, count do
     open[position] = position
   end
@@ -111,62 +157,90 @@ function sampling.draw(count, size, lots, look)
   while #open > 0 and left > 0 do
     left = left - #open
     local again = {}
-    for _, group in ipairs(draw_lots(open, choose)) do
-      group.ids, group.values, group.numbers = look(group.source, group.lots)
-      take(drawn, group, size, again)
+    for _, group in ipairs(draw_lots(open, lots, choose)) do
+      local part = take(group, size, again, look(group.source, group.lots))
+      if #part.positions > 0 then
+        drawn.parts[#drawn.parts + 1] = part
+      end
     end
     open = again
   end
-  return #open == 0 and drawn or without_gaps(drawn, count, size)
+  drawn.count = count - #open
+  if #drawn.parts > 1 or #open > 0 then
+    place(drawn, open, count)
+  end
+  return drawn
 end
 
--- The rows of the columns by what key_of(source) is: a list of {source, ids, values, rows}.
-local function sort_by(key_of, drawn)
-  local groups, group_of = {}, {}
-  for position, source in ipairs(drawn.sources) do
-    local key = key_of(source)
-    local group = group_of[key]
-    if not group then
-      group = { source = source, ids = {}, values = {}, rows = {} }
-      group_of[key], groups[#groups + 1] = group, group
+-- Puts what each part has, a list with an entry for each of its memories, in the order of the reply.
+local function in_order(drawn, list_of)
+  local all = {}
+  for _, part in ipairs(drawn.parts) do
+    local list = list_of(part)
+    if not part.rows then
+      return list
     end
-    for row = (position - 1) * drawn.size + 1, position * drawn.size do
-      local n = #group.rows + 1
-      group.ids[n], group.values[n], group.rows[n] = drawn.ids[row], drawn.values[row], row
+    for i, row in ipairs(part.rows) do
+      all[row] = list[i]
+    end
+  end
+  return all
+end
+
+-- What each draw has, a number that number_of(part, i) says, in the order of the reply.
+local function of_draws(drawn, number_of)
+  local numbers, size = {}, drawn.size
+  for _, part in ipairs(drawn.parts) do
+    for i = 1, #part.positions do
+      local row = part.rows and part.rows[i * size] or i * size
+      numbers[row / size] = number_of(part, i)
+    end
+  end
+  return numbers
+end
+
+-- The numbers that draws have.
+function sampling.numbers(drawn)
+  return of_draws(drawn, function(part, i) return part.numbers[i] end)
+end
+
+-- The parts by the codec of their agent: a list of {config, index, ids, runs, rows}; agents with the same text
+-- are decoded together. States of different length are refused.
+local function by_codec(drawn)
+  local groups, group_of = {}, {}
+  for _, part in ipairs(drawn.parts) do
+    local source = part.source
+    arguments.key_type(source.codec_key, 'ReJSON-RL')
+    local text = redis.call('JSON.GET', source.codec_key)
+    local group = group_of[text]
+    if not group then
+      local config = codec.of_agent(source.codec_key, text)
+      group = { config = config, memory = source.memory, ids = {}, runs = {}, rows = {} }
+      group_of[text], groups[#groups + 1] = group, group
+      if config.input_dim ~= groups[1].config.input_dim then
+        local refusal = 'agents %s and %s cannot be in one sample: their states have %d and %d features'
+        local one, first = groups[1].memory.agent, groups[1].config
+        errors.refuse('BADARG', refusal:format(one, source.memory.agent, first.input_dim, config.input_dim))
+      end
+    end
+    local ids, rows, runs = part.found.ids, part.rows or {}, part.found.runs
+    local n = #group.ids
+    for i = 1, #ids do
+      group.ids[n + i], group.rows[n + i] = ids[i], rows[i]
+    end
+    for i = 1, #runs do
+      group.runs[#group.runs + 1] = runs[i]
     end
   end
   return groups
 end
 
--- The codec of each source that was drawn from; agents with the same text have the same table. States of
--- different length are refused.
-local function codecs_of(drawn)
-  local config_of_text, config_of, first = {}, {}, drawn.sources[1]
-  for _, source in ipairs(drawn.sources) do
-    if not config_of[source] then
-      arguments.key_type(source.codec_key, 'ReJSON-RL')
-      local text = redis.call('JSON.GET', source.codec_key)
-      local config = text and config_of_text[text] or codec.of_agent(source.codec_key, text)
-      config_of_text[text], config_of[source] = config, config
-      if config.input_dim ~= config_of[first].input_dim then
-        local one, other = layout.agent(first.index), layout.agent(source.index)
-        local refusal = 'agents %s and %s cannot be in one sample: their states have %d and %d features'
-        errors.refuse('BADARG', refusal:format(one, other, config_of[first].input_dim, config.input_dim))
-      end
-    end
-  end
-  return config_of
-end
-
 -- The states of all memories, row after row: each decoder runs once for all agents with the same codecs.
 local function states_of(drawn)
-  local config_of = codecs_of(drawn)
-  local groups = sort_by(function(source) return config_of[source] end, drawn)
   local states = {}
-  for _, group in ipairs(groups) do
-    local config = config_of[group.source]
-    local blob = codec.decode(group.source.index, config, group.ids, group.values)
-    if #groups == 1 then
+  for _, group in ipairs(by_codec(drawn)) do
+    local blob = codec.decode(group.memory.index, group.config, group.ids, group.runs)
+    if #group.rows == 0 then
       return blob
     end
     local width = #blob / #group.rows
@@ -179,44 +253,33 @@ end
 
 -- The same where the caller decodes: as codec.encoded gives it, positions being rows.
 local function encoded_of(drawn)
-  local config_of, reply = codecs_of(drawn), {}
-  for _, group in ipairs(sort_by(function(source) return config_of[source] end, drawn)) do
-    local encoded = codec.encoded(config_of[group.source], group.ids, group.values)
+  local reply = {}
+  for _, group in ipairs(by_codec(drawn)) do
+    local encoded = codec.encoded(group.config, group.ids, group.runs)
     reply[1] = encoded[1]
     for i = 2, #encoded do
-      local rows = {}
-      for j, place in ipairs(encoded[i][4] or {}) do
-        rows[j] = group.rows[place]
+      if #group.rows > 0 then
+        encoded[i][4] = encoded[i][4] and at(group.rows, encoded[i][4]) or group.rows
       end
-      encoded[i][4] = encoded[i][4] and rows or group.rows
       reply[#reply + 1] = encoded[i]
     end
   end
   return reply
 end
 
-local function metadata_of(drawn)
-  local texts = {}
-  for _, group in ipairs(sort_by(function(source) return source end, drawn)) do
-    for i, text in ipairs(layout.metadata(group.source.index, group.ids)) do
-      texts[group.rows[i]] = text
-    end
-  end
-  return texts
-end
-
 -- {numbers of the sources, one a draw, ids, states FLOAT row after row, metadata as JSON texts or false}.
 -- Fields that are not wanted are empty, states that are to stay encoded as codec.encoded gives them.
 function sampling.reply(drawn, fields, encoded)
-  local numbers = {}
-  for i, source in ipairs(drawn.sources) do
-    numbers[i] = source.number
-  end
-  local states = ''
+  local numbers = of_draws(drawn, function(part) return part.source.number end)
+  local ids = in_order(drawn, function(part) return part.found.ids end)
+  local states, metadata = '', {}
   if fields ~= 'metadata' then
     states = encoded and encoded_of(drawn) or states_of(drawn)
   end
-  return { numbers, drawn.ids, states, fields ~= 'states' and metadata_of(drawn) or {} }
+  if fields ~= 'states' then
+    metadata = in_order(drawn, function(part) return part.source.memory:metadata(part.found.page) end)
+  end
+  return { numbers, ids, states, metadata }
 end
 
 return sampling

@@ -4,7 +4,8 @@
 -- @include errors
 -- @include arguments
 -- @include timestamps
--- @include layout_keys
+-- @include layout
+-- @include codec
 -- @include companions when used
 -- @include priorities when used
 -- @include stream when used
@@ -16,37 +17,39 @@ local store = {}
 
 -- The plan for an agent whose states `config` encodes, which gets the agent's generation.
 function store.plan(index, agent_key, codec_key, config, groups_text, policy)
-  arguments.key_type(index, 'zset')
+  local memory = layout.open_to_write(index, policy.layout)
   arguments.key_type(agent_key, 'ReJSON-RL')
   arguments.key_type(codec_key, 'ReJSON-RL')
-  local count = layout.count(index)
+  local count = memory:count()
   if policy.priorities then
     priorities.must_fit(index)
   end
   local companion = policy.has_companion and companions.must_fit(policy.retention, index)
   return {
-    index = index,
+    memory = memory,
     agent_key = agent_key,
     config = config,
     policy = policy,
+    documents = policy.documents,
     count = count,
     companion = companion,
-    updates = agents.updates(index, agent_key, codec_key, config, groups_text, policy, count),
+    updates = agents.updates(memory, agent_key, codec_key, config, groups_text, policy, count),
   }
 end
 
 -- Gives a plan the ids of `batch` memories: `given`, which must be new, or where that is nil the next ones.
 function store.number(plan, batch, given)
+  local memory = plan.memory
   plan.newest_last = not given
-  local last = plan.policy.stream_entries and stream.last(plan.index)
+  local last = plan.policy.stream_entries and stream.last(memory.index)
   if given then
-    layout.must_be_new(plan.index, given)
+    memory:must_be_new(given)
     if last then
-      stream.must_follow(plan.index, last, given)
+      stream.must_follow(memory.agent, last, given)
     end
     plan.ids = given
   else
-    local newest = layout.newest(plan.index, 0, 1)[1] -- after the newest all are new
+    local newest = memory:last(memory:newest(0, 1)) -- after the newest all are new
     if last and last > tonumber(newest or 0) then
       newest = string.format('%.0f', last)
     end
@@ -57,10 +60,11 @@ end
 -- Writes the metadata documents of all plans, or of none where one is refused: this is the first write.
 local function describe(plans)
   for i, plan in ipairs(plans) do
-    local ok, refusal = pcall(layout.describe, plan.index, plan.ids, plan.metadata)
+    local memory = plan.memory
+    local ok, refusal = pcall(memory.describe, memory, plan.ids, plan.metadata, plan.documents)
     if not ok then
       for j = 1, i - 1 do
-        layout.undescribe(plans[j].index, plans[j].ids)
+        plans[j].memory:undescribe(plans[j].ids, plans[j].documents)
       end
       error(refusal, 0)
     end
@@ -70,14 +74,16 @@ end
 -- What the policy wants to know of the new memories besides: their numbers and when they go.
 local function prepare(plan)
   local kept, companion = plan.policy, plan.companion
-  plan.numbers = companion and companion.numbers(kept.retention, plan.values, plan.metadata, #plan.values)
+  local function bytes_of() return #plan.coded.header + plan.coded.width end
+  plan.numbers = companion
+    and companion.numbers(kept.retention, bytes_of, plan.metadata, plan.coded.count)
   plan.expiry = kept.ttl_ms and string.format('%.0f', timestamps.now() + kept.ttl_ms)
 end
 
 local function add_and_trim(plan)
   local batch = #plan.ids
   local coming = not plan.newest_last and plan.numbers or nil
-  local task = trim.task(plan.policy, plan.index, plan.agent_key, plan.count, batch + trim.spare, coming)
+  local task = trim.task(plan.policy, plan.memory, plan.agent_key, plan.count, batch + trim.spare, coming)
   local stored = 0
   while stored < batch do
     -- As many as fit and the one that is too many: a batch ends as single stores of it would.
@@ -93,7 +99,7 @@ end
 -- id of each, as a number.
 function store.carry_out(plans, token)
   for _, plan in ipairs(plans) do
-    local batch, described = #plan.values, #plan.metadata
+    local batch, described = plan.coded.count, #plan.metadata
     if #plan.ids ~= batch or (described ~= 0 and described ~= batch) then
       local text = '%d states have %d timestamps and %d metadata'
       errors.refuse('BADARG', text:format(batch, #plan.ids, described))
@@ -107,7 +113,7 @@ function store.carry_out(plans, token)
       redis.call(unpack(update))
     end
     add_and_trim(plan)
-    tokens.keep(plan.index, token, plan.ids[1])
+    tokens.keep(plan.memory.index, token, plan.ids[1])
     firsts[i] = tonumber(plan.ids[1])
   end
   return firsts

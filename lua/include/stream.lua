@@ -4,7 +4,7 @@
 -- @include errors
 -- @include arguments
 -- @include chunks
--- @include layout_keys
+-- @include codec
 local stream = {}
 
 function stream.key(index)
@@ -27,21 +27,21 @@ function stream.last(index)
 end
 
 -- Refuses ids that do not each come after the one before, the first after `last`.
-function stream.must_follow(index, last, ids)
+function stream.must_follow(agent, last, ids)
   for _, id in ipairs(ids) do
     if tonumber(id) <= last then
       local text = 'timestamp %s is not above %.0f: those of agent %s must increase, since it has a stream'
-      errors.refuse('BADORDER', text:format(id, last, layout.agent(index)))
+      errors.refuse('BADORDER', text:format(id, last, agent))
     end
     last = tonumber(id)
   end
 end
 
 -- Enters the memories first … last; about `entries` are kept. `metadata` has a text or '' for each, or none.
-function stream.add(index, entries, codec_name, ids, values, metadata, first, last)
+function stream.add(index, entries, codec_name, ids, coded, metadata, first, last)
   local key = stream.key(index)
   for i = first, last do
-    local fields = { 'value', values[i], 'codec', codec_name }
+    local fields = { 'value', codec.value(coded, i), 'codec', codec_name }
     if metadata[i] and metadata[i] ~= '' then
       fields[5], fields[6] = 'metadata', metadata[i]
     end

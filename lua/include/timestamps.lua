@@ -9,6 +9,17 @@ local function to_id(timestamp)
   return string.format('%.0f', timestamp)
 end
 
+-- Timestamps, numbers, as ids.
+function timestamps.texts(numbers)
+  local texts = {}
+  for i = 1, #numbers do
+    local number = tonumber(numbers[i])
+    -- Lua prints 14 digits itself, in half the time.
+    texts[i] = number < 1e14 and number .. '' or to_id(number)
+  end
+  return texts
+end
+
 -- The id that a caller gave as text or number.
 function timestamps.id(value, name)
   return to_id(arguments.integer(value, name, 0, timestamps.largest))

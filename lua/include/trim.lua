@@ -3,7 +3,6 @@
 -- A store or trim_agent.lua makes one task, which bounds what it drops and what it looks at; what is left is
 -- for the next one. A batch ends as the same stores one by one, as long as no bound is reached: each rule
 -- says how many memories may be added before it has to be applied.
--- @include layout_keys
 -- @include memories
 -- @include retentions when used
 local trim = {
@@ -14,8 +13,12 @@ local function drop(task, ids)
   if #ids > 0 then
     task.limit = task.limit - #ids
     task.dropped = task.dropped + #ids
-    task.count = task.count - memories.drop(task.index, ids)
+    task.count = task.count - memories.drop(task.memory, ids)
   end
+end
+
+local function drop_oldest(task, number)
+  drop(task, task.memory:ids(task.memory:oldest(number)))
 end
 
 -- Drops the oldest fifth of the hundred oldest, or what a rule says instead, until no more are there than may
@@ -24,18 +27,19 @@ local function drop_shares(task)
   local rule = task.rule
   while task.count > rule.threshold and task.limit > 0 do
     local share = math.max(1, math.floor(rule.fraction * math.min(rule.sample, task.count)))
-    drop(task, layout.oldest(task.index, math.min(share, task.limit)))
+    task:drop_oldest(math.min(share, task.limit))
   end
 end
 
 -- A task for an agent of `count` memories, that drops up to `limit` and enters as many in companions.
 -- `coming` are the numbers by companions.numbers of memories that will be added, where those may be older
 -- than others; otherwise nil.
-function trim.task(policy, index, agent_key, count, limit, coming)
+function trim.task(policy, memory, agent_key, count, limit, coming)
   local rule = policy.retention
   return {
-    policy = policy, rule = rule, index = index, agent_key = agent_key, coming = coming,
-    count = count, limit = limit, to_enter = limit, added = 0, dropped = 0, drop = drop,
+    policy = policy, rule = rule, memory = memory, agent_key = agent_key, coming = coming,
+    count = count, limit = limit, to_enter = limit, added = 0, dropped = 0,
+    drop = drop, drop_oldest = drop_oldest,
     other = rule.policy ~= 'oldest' and retentions.of(rule), -- than "oldest", which is here
   }
 end

@@ -22,7 +22,7 @@ def agent_stats(agent_id: str, sample: int) -> Flow[AgentStats]:
     checks.integer(sample, "sample", 1, checks.MAX_BATCH)
     agent_keys = [*keys.documents_of(agent_id), *keys.companions_of(agent_id)]
     reply = yield from run(script("agent_stats", agent_keys, sample))
-    memories, oldest, newest, *documents, sizes, sampled, forms = reply
+    memories, oldest, newest, *documents, sizes, sampled, forms, layout = reply
     metadata, system = (json.loads(text) if text else {} for text in documents)
     share = memories / sampled if sampled else 0.0
     of_family = dict(zip(_FAMILIES, sizes, strict=True))
@@ -46,6 +46,7 @@ def agent_stats(agent_id: str, sample: int) -> Flow[AgentStats]:
             for generation, version, _, count in forms
         },
         sampled=sampled,
+        layout=layout.decode(),
     )
 
 

@@ -12,7 +12,7 @@ from modules_store.commands import Command, command, script
 from modules_store.copies import CodecCopy
 from modules_store.flows import Flow, run
 from modules_store.flows.modes import Modes
-from modules_store.policy import Policy
+from modules_store.policy import Policy, with_layout
 
 _DEFAULT = (codec.DEFAULT_CODEC, None)
 
@@ -28,18 +28,20 @@ class MemorySystems:
         unbound: str = "float16",
         modes: Modes | None = None,
         *,
+        layout: str | None = None,
         copies: Sequence[CodecCopy] = (),
     ) -> None:
         """Take the codec's name and its version, None for the latest at the time of fetching, and the policy.
 
         Where `name` or the policy is None, an agent's bindings say it; an agent without has the defaults,
         or is refused where `unbound` is "error" and no codec is bound. `modes` says where models run; by
-        default they run inline.
+        default they run inline. `layout` takes the place of what policies say; None leaves it to them.
         """
         self._name = name
         self._version = version
         self._unbound = unbound
         self._policy = policy
+        self._layout = layout
         self._bindings: list[Binding] | None = None
         self._codecs: dict[tuple[str, int | None], Codec] = {}
         self._documents: dict[str, str | bytes] = {}
@@ -62,10 +64,10 @@ class MemorySystems:
     def policy(self, agent_id: str) -> Flow[Policy]:
         """Return the policy that the client, or else a binding, says for an agent, or the default."""
         if self._policy is not None:
-            return self._policy
+            return with_layout(self._policy, self._layout)
         known = yield from self._get_bindings()
         binding = bindings.resolve((one for one in known if one.policy), agent_id)
-        return (binding and binding.policy) or Policy()
+        return with_layout((binding and binding.policy) or Policy(), self._layout)
 
     def choose(self, agent_id: str) -> Flow[tuple[str, int | None] | None]:
         """Return name and version that the client, or else a binding, says for an agent; None if neither."""

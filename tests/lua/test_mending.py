@@ -136,7 +136,7 @@ def test_restore_documents(filled):
 
 
 def test_agent_stats(filled):
-    memories, oldest, newest, _, system, sizes, sampled, forms = run(filled, "agent_stats", 2)
+    memories, oldest, newest, _, system, sizes, sampled, forms, layout = run(filled, "agent_stats", 2)
     assert (memories, oldest, newest, sampled) == (5, b"1", b"5", 2)
     assert json.loads(system)["name"] == "toy"
     assert forms == [[0, 1, 18, 2]]
@@ -155,7 +155,7 @@ def test_nothing_there(node, name):
         "verify_found": [[], [b"1", b"2"]],
         "repair_memories": [0, 0, 0, 2, 0],
         "restore_documents": 2,
-        "agent_stats": [0, None, None, None, None, [0] * 7, 0, []],
+        "agent_stats": [0, None, None, None, None, [0] * 7, 0, [], b"keys"],
     }
     assert run(node, name, *CALLS[name]) == expected[name]
 

@@ -1,0 +1,90 @@
+-- The metadata of memories as RedisJSON documents, agent:{ID}:memory:TS:meta, which RediSearch finds.
+-- @include errors
+-- @include chunks
+local documents = {}
+
+local function key_prefix(memory)
+  return memory.index:sub(1, -#'ies' - 1) .. 'y:'
+end
+
+local function keys_of(memory, ids, from, to)
+  local prefix, keys, before = key_prefix(memory), {}, from - 1
+  for i = from, to do
+    keys[i - before] = prefix .. ids[i] .. ':meta'
+  end
+  return keys
+end
+
+-- Sets documents, given as key, path and text each, and adds their keys to `written`; returns the error that
+-- ended it, or nil. RedisJSON before 2.6 has no command for several.
+local function set(arguments, written)
+  local reply = redis.pcall('JSON.MSET', unpack(arguments)) -- all of them or none
+  local one_by_one = reply.err and reply.err:find('nknown Redis command', 1, true)
+  for i = 1, #arguments, 3 do
+    if one_by_one then
+      reply = redis.pcall('JSON.SET', unpack(arguments, i, i + 2))
+    end
+    if reply.err then
+      return reply.err
+    end
+    written[#written + 1] = arguments[i]
+  end
+end
+
+-- Writes documents for new ids; `metadata` has a JSON text or '' for each of them, or is empty. RedisJSON may
+-- refuse a text (nested too deeply, say): so this is the first write, and it undoes itself.
+function documents.write(memory, ids, metadata)
+  local prefix = key_prefix(memory)
+  local head = '{"agent":' .. cjson.encode(memory.agent) .. ',"timestamp":'
+  local written = {}
+  chunks.each(1, #metadata, function(from, to)
+    local arguments, n = {}, 0
+    for i = from, to do
+      local text = metadata[i]
+      if text ~= '' then
+        arguments[n + 1], arguments[n + 2] = prefix .. ids[i] .. ':meta', '$'
+        arguments[n + 3] = head .. ids[i] .. ',"metadata":' .. text .. '}'
+        n = n + 3
+      end
+    end
+    if n == 0 then
+      return
+    end
+    local problem = set(arguments, written)
+    if problem then
+      for _, key in ipairs(written) do
+        redis.call('UNLINK', key)
+      end
+      errors.refuse('BADMETA', 'RedisJSON refuses the metadata: ' .. problem)
+    end
+  end)
+end
+
+-- The metadata of ids as JSON texts, false where there is none.
+function documents.read(memory, ids)
+  local texts = {}
+  chunks.each(1, #ids, function(from, to)
+    local arguments, before = keys_of(memory, ids, from, to), from - 1
+    arguments[#arguments + 1] = '.metadata'
+    local found = redis.call('JSON.MGET', unpack(arguments))
+    for i = 1, #found do
+      texts[before + i] = found[i]
+    end
+  end)
+  return texts
+end
+
+-- Lets the documents of ids first … last go at a time.
+function documents.expire(memory, ids, first, last, expiry)
+  for _, key in ipairs(keys_of(memory, ids, first, last)) do
+    redis.call('PEXPIREAT', key, expiry)
+  end
+end
+
+function documents.remove(memory, ids)
+  chunks.each(1, #ids, function(from, to)
+    redis.call('UNLINK', unpack(keys_of(memory, ids, from, to)))
+  end)
+end
+
+return documents

@@ -1,0 +1,244 @@
+-- The layout "packed": an agent's memories in segments of up to a thousand, a column for codes, one for
+-- timestamps, one for metadata (segments.lua), found by the directory (directory.lua). It is for logs of many
+-- memories that are stored in the order of their timestamps: those are appended, and what is read in a row is
+-- one piece. What comes between older ones, is deleted from between, or re-encoded has its segment made anew.
+--
+-- Methods and contracts are those of layout_keys.lua. What Redis has evicted of a segment is gone; where that
+-- is the column of timestamps, the segment counts as one memory, at its first timestamp, until it is dropped.
+-- @include errors
+-- @include timestamps
+-- @include documents when used
+-- @include directory when used
+-- @include segments when used
+-- @include packed_pages when used
+-- @include packed_reading when used
+-- @include packed_writing when used
+local layout_packed = {}
+
+local function to_numbers(ids)
+  local numbers = {}
+  for i = 1, #ids do
+    numbers[i] = tonumber(ids[i])
+  end
+  return numbers
+end
+
+function layout_packed:count()
+  return directory.count(self)
+end
+
+function layout_packed:newest(skip, limit)
+  return packed_pages.range(0, directory.count(self) - 1 - skip, limit, true)
+end
+
+function layout_packed:oldest(limit)
+  return packed_pages.range(0, directory.count(self) - 1, limit)
+end
+
+function layout_packed:following(id, limit)
+  local first = id and packed_pages.rank_of(self, id + 1) or 0
+  return packed_pages.range(first, directory.count(self) - 1, limit)
+end
+
+function layout_packed:preceding(id, limit)
+  return packed_pages.range(0, packed_pages.rank_of(self, tonumber(id)) - 1, limit)
+end
+
+function layout_packed:count_preceding(id)
+  return packed_pages.rank_of(self, tonumber(id))
+end
+
+function layout_packed:between(first, last, limit, newest_first)
+  local from, after = packed_pages.rank_of(self, tonumber(first)), packed_pages.rank_of(self, last + 1)
+  return packed_pages.range(from, after - 1, limit, newest_first)
+end
+
+function layout_packed:count_between(first, last)
+  return math.max(0, packed_pages.rank_of(self, last + 1) - packed_pages.rank_of(self, tonumber(first)))
+end
+
+function layout_packed:at_ranks(wanted)
+  local at, count = {}, #wanted
+  if 8 * count > directory.size(self) then
+    directory.read_all(self)
+  end
+  local origin = count > 0 and directory.entry(self, 1).position
+  for n = 1, count do
+    local e = directory.entry(self, directory.at_rank(self, wanted[n]))
+    at[n] = { entry = e, row = e.skip + wanted[n] - (e.position - origin) }
+  end
+  return { size = count, at = at }
+end
+
+function layout_packed:from_rank(first, limit)
+  return packed_pages.range(first, directory.count(self) - 1, limit)
+end
+
+function layout_packed:size(page)
+  return page.size
+end
+
+function layout_packed:at(ids)
+  return packed_pages.at(self, ids)
+end
+
+function layout_packed:ids(page)
+  return timestamps.texts((packed_reading.timestamps(self, page)))
+end
+
+function layout_packed:last(page)
+  if page.size == 0 then
+    return nil
+  elseif page.at then
+    return self:ids({ size = 1, at = { page.at[page.size] } })[1]
+  end
+  return self:ids({ size = 1, first = page.last, last = page.last, step = 1 })[1]
+end
+
+function layout_packed:read(page)
+  return packed_reading.read(self, page)
+end
+
+function layout_packed:values(page)
+  return packed_reading.values(self, page)
+end
+
+function layout_packed:metadata(page)
+  return packed_reading.metadata(self, page)
+end
+
+function layout_packed:expiries(page)
+  return packed_reading.expiries(self, page)
+end
+
+function layout_packed:without_value(page)
+  local _, gone = self:read(page)
+  return timestamps.texts(gone)
+end
+
+function layout_packed:indexed(ids)
+  local known, others = {}, {}
+  for _, id in ipairs(ids) do
+    local i = packed_pages.locate(self, tonumber(id))
+    local into = i and known or others
+    into[#into + 1] = id
+  end
+  return known, others
+end
+
+function layout_packed:must_be_new(ids)
+  local seen, newest = {}, -1
+  if directory.size(self) > 0 then
+    newest = directory.entry(self, directory.size(self)).last
+  end
+  for _, id in ipairs(ids) do
+    if seen[id] then
+      errors.refuse('EXISTS', 'timestamp ' .. id .. ' is given twice')
+    end
+    seen[id] = true
+    if tonumber(id) <= newest and packed_pages.locate(self, tonumber(id)) then
+      errors.refuse('EXISTS', string.format('agent %s already has a memory at %s', self.agent, id))
+    end
+  end
+end
+
+-- Refuses metadata that could not be read again; they are written with their memories. Those that are to be
+-- documents of their own are written here.
+function layout_packed:describe(ids, metadata, as_documents)
+  if as_documents then
+    return documents.write(self, ids, metadata)
+  end
+  for _, text in ipairs(metadata) do
+    local ok, value = true, {}
+    if text ~= '' then
+      ok, value = pcall(cjson.decode, text)
+    end
+    if not ok or type(value) ~= 'table' or (text ~= '' and not text:find('^%s*{')) then
+      errors.refuse('BADMETA', 'metadata is no JSON object: ' .. (ok and text:sub(1, 100) or tostring(value)))
+    end
+  end
+end
+
+function layout_packed:undescribe(ids, as_documents)
+  if as_documents then
+    documents.remove(self, ids)
+  end
+end
+
+function layout_packed:put(plan, first, last)
+  local coded, ids = plan.coded, plan.ids
+  local batch = {
+    header = coded.header, width = coded.width, expiring = tonumber(plan.expiry or nil) ~= nil,
+    documents = plan.documents == true, timestamps = {}, metadata = plan.metadata, codes = coded.codes,
+    expiry = tonumber(plan.expiry or nil),
+  }
+  local numbers, newest, in_order = batch.timestamps, -1, not plan.expiries
+  if not plan.newest_last and directory.size(self) > 0 then
+    newest = directory.entry(self, directory.size(self)).last
+  end
+  for i = first, last do
+    local number = tonumber(ids[i])
+    in_order, newest = in_order and number > newest, number
+    numbers[i] = number
+  end
+  if in_order then
+    packed_writing.append(self, batch, first, last)
+  else
+    packed_writing.put(self, segments.each_of(batch, plan.expiries, first, last))
+  end
+  if batch.documents and batch.expiry and #plan.metadata > 0 then
+    documents.expire(self, ids, first, last, plan.expiry)
+  end
+end
+
+function layout_packed:drop(ids)
+  local times, lost = packed_reading.timestamps(self, self:oldest(#ids))
+  local numbers, are_oldest = to_numbers(ids), #times == #ids and not lost
+  for i = 1, #times do
+    are_oldest = are_oldest and times[i] == numbers[i]
+  end
+  local before = directory.count(self)
+  local drop, what = packed_writing.drop, numbers
+  if are_oldest then
+    drop, what = packed_writing.drop_oldest, #ids
+  end
+  if drop(self, what) then
+    documents.remove(self, ids)
+  end
+  return before - directory.count(self)
+end
+
+function layout_packed:replace(ids, coded)
+  packed_writing.replace(self, to_numbers(ids), coded)
+end
+
+-- Nothing is found by its timestamp alone that the directory does not have: see adopt.
+function layout_packed:enter()
+end
+
+-- Enters the memories of a segment that the directory does not have, as is left where Redis has evicted that;
+-- returns how many were entered.
+function layout_packed:adopt(number)
+  return packed_writing.adopt(self, number)
+end
+
+function layout_packed:usage(ids)
+  local values, metadata, shares = 0, 0, {}
+  for _, id in ipairs(ids) do
+    local i = packed_pages.locate(self, tonumber(id))
+    if i and not shares[i] then
+      local e = directory.entry(self, i)
+      local codes_key, rows_key, metadata_key = segments.keys(self, e.number)
+      local function share(key)
+        return (redis.call('MEMORY', 'USAGE', key) or 0) / e.rows
+      end
+      shares[i] = { share(codes_key) + share(rows_key), share(metadata_key) }
+    end
+    if i then
+      values, metadata = values + shares[i][1], metadata + shares[i][2]
+    end
+  end
+  return math.floor(values + 0.5), math.floor(metadata + 0.5)
+end
+
+return layout_packed
