@@ -51,8 +51,8 @@ QUICK = {
     "latency_seconds": 0.1,
     "processes": 2,
     "sizes": (1000,),
-    "look_every_s": 0.1,
-    "agents": (1, 10, 50),
+    "look_every_s": 0.05,
+    "agents": (10, 50),
     "memories": (100, 2000),
 }
 TOLD_EVERY_S = 30

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,7 +23,8 @@ class Store(System):
     notes: ClassVar[str] = (
         "`RedisAgentMemory` with the policy `KeepAll`: `store_agent_memory` for 1 state, "
         "`store_agent_memories` for more, `get_recent_memories` and `sample_memories` with "
-        '`fields="states"`; models inside the scripts, or queued with `mode="queued"`'
+        '`fields="states"`; models inside the scripts, or on the worker queue with `mode="queued"`. Metadata '
+        "are RedisJSON documents in the layout *keys*, JSON text in the segments of *packed*"
     )
 
     @property
@@ -32,18 +32,12 @@ class Store(System):
         """Where the codec ran, memories do not show."""
         return self.mode == "inline"
 
-    def missing(self) -> str | None:
-        if self.layout == "keys" or _has_layouts():
-            return None
-        return f"this version has no layout {self.layout!r}"
-
     def prepare(self, url: str, material: Material) -> None:
         publish(material.codec, url)
 
     def connect(self, url: str, material: Material) -> StoreClient:
-        layout = {"layout": self.layout} if _has_layouts() else {}
-        memory = RedisAgentMemory(url, codec=CODEC, policy=Policy(KeepAll()), mode=self.mode, **layout)
-        return StoreClient(memory, material)
+        policy = Policy(KeepAll(), layout=self.layout)
+        return StoreClient(RedisAgentMemory(url, codec=CODEC, policy=policy, mode=self.mode), material)
 
 
 class StoreClient(Client):
@@ -72,7 +66,3 @@ class StoreClient(Client):
 
     def close(self) -> None:
         self.memory.close()
-
-
-def _has_layouts() -> bool:
-    return "layout" in inspect.signature(RedisAgentMemory).parameters

@@ -80,6 +80,7 @@ def _rates(figures: Figures, order: Sequence[str], works: Sequence[Work], title:
             at = [group + (place - (len(shown) - 1) / 2) * width for group in range(len(works))]
             axis.bar(at, rates, width * 0.92, color=COLORS[name], label=name)
         axis.set_yscale("log")
+        _only_powers(axis.yaxis)
         axis.set_xticks(range(len(works)), [work.name.replace(" with", "\nwith") for work in works])
         axis.grid(axis="x", visible=False)
         axis.set(title=f"{title}, {processes} client{'s' * (processes > 1)}")
@@ -98,6 +99,7 @@ def _latency(figures: Figures, order: Sequence[str]) -> dict[str, bytes]:
             for point, marker in zip(points, "o|D", strict=True):
                 axis.plot(point, place, marker, color=COLORS[name], markersize=9 if marker == "|" else 5)
         axis.set_xscale("log")
+        _only_powers(axis.xaxis)
         axis.set_yticks(range(len(shown)), shown)
         axis.set(title=f"{work.name}: p50 ●, p99 |, p99.9 ◆", xlabel="µs a call")
     return {"latency.png": _png(figure)}
@@ -114,6 +116,7 @@ def _bytes(figures: Figures, order: Sequence[str]) -> dict[str, bytes]:
         bars = axis.barh(shown, [found[name] for name in shown], color=[COLORS[name] for name in shown])
         axis.bar_label(bars, fmt="{:,.0f}", padding=3)
         axis.set_xscale("log")
+        _only_powers(axis.xaxis)
         axis.set_xlim(10, 2 * max(found.values()))
         axis.grid(axis="y", visible=False)
         axis.set(
@@ -133,6 +136,7 @@ def _growth(figures: Figures, order: Sequence[str]) -> dict[str, bytes]:
             panel.plot(sizes, ratios, "o-", color=COLORS[name], label=name, markersize=4)
         panel.axhline(1.3, color="#8a949e", linestyle=":", linewidth=1)
         panel.set_xscale("log")
+        _only_powers(panel.xaxis)
         panel.set_ylim(bottom=0)
         call = "store 1" if work == "store" else "sample 256"
         panel.set(
@@ -176,6 +180,11 @@ def _figure(count: int, columns: int = 1, height: float = 3.0) -> tuple[Any, lis
         )
         axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
     return figure, axes
+
+
+def _only_powers(axis: Any) -> None:
+    """Leave a logarithmic axis the ticks at powers of ten; the others take seconds to draw."""
+    axis.set_minor_locator(optional.load("matplotlib.ticker", "report").NullLocator())
 
 
 def _legend(figure: Any, axis: Any) -> None:
