@@ -1,24 +1,27 @@
 """How the cost of a store of 1 and a sample of 256 grows with the agents, and with the memories of an agent.
 
-A small server stays as it is while another grows; at each size both are measured in turn, so that a size is
-compared with the small one of the same moment, not of some minutes ago. An agent among many has 100 memories;
-where memories of an agent grow, there are as many agents as make 10,000 memories, and one from there on.
+At each size a small server is measured in turn with the one that has grown, so that a size is compared with
+the small one of the same moment, not of some minutes ago. It is a new one each time, since its few agents
+soon have many memories of what is stored to measure. An agent among many has 100 memories; where memories of
+an agent grow, there are as many agents as make 10,000 memories, and one from there on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.cases.common import Bench, Row
+from benchmarks.cases.common import Bench, Plan, Row
 from benchmarks.clients import Work, caller, drive
 from benchmarks.material import Material
 from benchmarks.measure import interleaved
 from benchmarks.peers.system import System
 from benchmarks.servers import Servers, fill
 
-WORKS = (Work("store", 1), Work("sample", 256))
+WORKS = (Work("sample", 256), Work("store", 1))
+"""In this order, as stores add to what is sampled."""
 AN_AGENT = 100
 IN_ALL = 10_000
 ROOM = 10_000
@@ -74,46 +77,59 @@ def measure(bench: Bench) -> list[Row]:
 
 
 def _axis(bench: Bench, axis: str, small: Size, sizes: list[Size]) -> list[Row]:
-    plan, material = bench.plan, bench.material
-    systems = [system for system in plan.systems if system.is_weighed and not system.is_floor]
+    systems = [system for system in bench.plan.systems if system.is_weighed and not system.is_floor]
     bench.tick(f"growth: {axis}: starting servers")
-    with (
-        Servers(systems, material, engine=plan.engine, appendonly=plan.appendonly) as small_servers,
-        Servers(systems, material, engine=plan.engine, appendonly=plan.appendonly) as servers,
-    ):
-        small_places = {system.name: Place(system, small_servers, material) for system in systems}
-        places = {system.name: Place(system, servers, material) for system in systems}
-        for place in small_places.values():
-            place.grow(small)
-        rows: list[Row] = []
+    rows: list[Row] = []
+    with _places(bench, systems) as places:
         for size in sizes:
             taking_part = [system for system in systems if not _is_too_large(system, size)]
             for system in taking_part:
                 bench.tick(f"growth: {axis}, {getattr(size, axis):,}: storing, {system.name}")
                 places[system.name].grow(size)
             bench.tick(f"growth: {axis}, {getattr(size, axis):,}: measuring")
-            for work in WORKS:
-                calls = {}
-                for system in taking_part:
-                    calls[system.name, "small_us"] = small_places[system.name].call(work, small)
-                    calls[system.name, "us"] = places[system.name].call(work, size)
-                timed = {key: partial(_us, call, plan.seconds) for key, call in calls.items()}
-                taken = interleaved(timed, rounds=plan.rounds)
-                for system in taking_part:
-                    figures = {name: [one[system.name, name] for one in taken] for name in ("us", "small_us")}
-                    rows.append(
+            with _places(bench, taking_part) as small_places:
+                for place in small_places.values():
+                    place.grow(small)
+                for work in WORKS:
+                    taken = _compared(bench.plan, work, (places, size), (small_places, small))
+                    rows += [
                         {
                             "system": system.name,
                             "axis": axis,
                             "size": getattr(size, axis),
                             "work": work.kind,
                             "count": work.count,
-                            **figures,
+                            **{
+                                name: [one[system.name, name] for one in taken] for name in ("us", "small_us")
+                            },
                         }
-                    )
-        for place in (*small_places.values(), *places.values()):
-            place.client.close()
+                        for system in taking_part
+                    ]
     return rows
+
+
+@contextlib.contextmanager
+def _places(bench: Bench, systems: Sequence[System]) -> Iterator[dict[str, Place]]:
+    """Start a server for each system, and end them."""
+    plan = bench.plan
+    with Servers(systems, bench.material, engine=plan.engine, appendonly=plan.appendonly) as servers:
+        places = {system.name: Place(system, servers, bench.material) for system in systems}
+        try:
+            yield places
+        finally:
+            for place in places.values():
+                place.client.close()
+
+
+def _compared(
+    plan: Plan, work: Work, grown: tuple[dict[str, Place], Size], small: tuple[dict[str, Place], Size]
+) -> list[dict[tuple[str, str], float]]:
+    """Measure a work on the small places and the grown ones in turn; return microseconds of every round."""
+    calls = {}
+    for system, small_place in small[0].items():
+        calls[system, "small_us"] = partial(_us, small_place.call(work, small[1]), plan.seconds / 2)
+        calls[system, "us"] = partial(_us, grown[0][system].call(work, grown[1]), plan.seconds / 2)
+    return interleaved(calls, rounds=2 * plan.rounds)
 
 
 def _is_too_large(system: System, size: Size) -> bool:
