@@ -109,6 +109,9 @@ class Fleet:
             theirs.close()
             self._connections.append(ours)
             self._processes.append(process)
+        # Those that still import torch would take the cores from the first measurements.
+        for connection in self._connections:
+            _received(connection)
 
     def run(self, task: Task, processes: int) -> list[Outcome]:
         """Have so many processes do the task at once; return what each did. Raises RuntimeError."""
@@ -155,6 +158,7 @@ def _serve(connection: Connection, folder: Path, number: int) -> None:
     ready: dict[tuple[str, str, Work], Callable[[], object]] = {}
     clients: dict[str, Client] = {}
     with contextlib.suppress(EOFError, BrokenPipeError):
+        connection.send(True)
         while (task := connection.recv()) is not None:
             try:
                 call = _prepared(task, number, material, clients, ready)

@@ -19,10 +19,10 @@ class Stage:
         plan = bench.plan
         with contextlib.ExitStack() as stack:
             bench.tick("starting servers and client processes")
-            self.fleet = stack.enter_context(Fleet(plan.processes, bench.material))
             self.servers = stack.enter_context(
                 Servers(plan.systems, bench.material, engine=plan.engine, appendonly=plan.appendonly)
             )
+            self.fleet = stack.enter_context(Fleet(plan.processes, bench.material))
             for system in plan.systems:
                 bench.tick(f"storing what is recalled: {system.name}")
                 client = system.connect(self.servers.url(system.name), bench.material)

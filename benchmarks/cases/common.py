@@ -21,7 +21,7 @@ class Plan:
     systems: Sequence[System]
     """Those that can run here."""
     rounds: int = 5
-    seconds: float = 0.2
+    seconds: float = 0.15
     """Of each measurement of a rate, in each round."""
     latency_seconds: float = 0.8
     processes: int = 8
