@@ -70,5 +70,9 @@ return errors.guard(function()
   local page = is_newer and source:oldest(step) or source:from_rank(math.max(0, source:count() - step), step)
   local moved, lost = move(source, target, page)
   agents.count_gone(KEYS[2], lost)
-  return { moved, lost, source:count() }
+  local left = source:count()
+  if left == 0 then
+    layout.open_to_write(KEYS[1]) -- what is left of two parts gets the name of the whole
+  end
+  return { moved, lost, left }
 end)

@@ -120,8 +120,11 @@ class _Import:
         memory = self._store_of(checks.agent_id(rows.agent_id))
         wanted = list(range(len(rows.timestamps)))
         if self.skips:
-            found = self.client.zmscore(keys.index(rows.agent_id), rows.timestamps)
-            wanted = [i for i, score in enumerate(found) if score is None]
+            recalled = memory.retrieve_agent_memories(
+                rows.agent_id, rows.timestamps, missing="skip", fields="metadata"
+            )
+            found = {one.timestamp for one in recalled}
+            wanted = [i for i in wanted if rows.timestamps[i] not in found]
             self.skipped += len(rows.timestamps) - len(wanted)
         if not wanted:
             return
