@@ -1,4 +1,4 @@
-"""What is kept of an agent's memories, and how: the policy that goes with each store, as its document says."""
+"""What is kept of an agent's memories, and how: the policy that goes with each store."""
 
 from __future__ import annotations
 
