@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import redis
 
 from modules_store import AgentSummary, InvalidAgentIdError, RedisAgentMemory, ServerError, keys
 from tests.store import toy_codec
@@ -58,6 +59,16 @@ def test_summaries(store, redis_client, of_each_layout):
     summaries = store.agent_summaries(iter(many))
     assert [(one.agent_id, one.memories) for one in summaries] == [(agent, 1) for agent in many]
     assert store.agent_summaries([]) == []
+
+
+def test_summaries_of_agents_in_several_slots(start_server, open_store):
+    server = start_server(cluster_enabled=True)
+    with redis.Redis.from_url(server.url) as client:
+        toy_codec.publish(client)
+    store = open_store(server.url, codec="toy", layout="packed")
+    agents = ["a", "b", "exj"]
+    store.store_step({agent: np.zeros(toy_codec.INPUT_DIM, np.float32) for agent in agents}, timestamp=7)
+    assert store.agent_summaries(agents) == [AgentSummary(agent, 1, 7, 7, "packed") for agent in agents]
 
 
 def test_what_summaries_refuse(store, redis_client):
