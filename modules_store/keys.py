@@ -28,7 +28,7 @@ def memory_prefix(agent_id: str) -> str:
 
 
 def memory_metadata(agent_id: str, timestamp: int) -> str:
-    """RedisJSON document of one memory; exists only where metadata was given, and of packed ones by policy."""
+    """RedisJSON document of one memory; exists only where metadata was given, for packed ones by policy."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}:meta"
 
 
