@@ -1,7 +1,7 @@
 #!lua
 --[[ Moves memories of one agent to another layout: one step, whose caller goes on while some are left. A step
-     is done as a whole or not at all; between two steps the agent has memories in both layouts, the older in
-     one and the newer in the other. Timestamps, metadata, expiry and what is kept beside memories stay.
+     is done as a whole or not at all; between two steps the agent has memories in both layouts, the older in one
+     and the newer in the other. Timestamps, metadata, expiry and what is kept beside memories stay.
      KEYS[1] index. KEYS[2] agent metadata.
      ARGV[1] layout, keys or packed. ARGV[2] step, how many memories to look at.
      Returns {moved, lost, left}: lost are those that were dropped since their value was gone; counters.lost
@@ -10,7 +10,9 @@
      Cost O(step log N). ]]
 -- @include errors
 -- @include arguments
+-- @include timestamps
 -- @include layout
+-- @include policy
 -- @include memories
 -- @include agents
 
@@ -26,14 +28,14 @@ local function find_ways(memory, wanted)
 end
 
 -- Puts the memories that were found to the others, a plan for each run of one header.
-local function put(target, ids, found, metadata, expiries)
+local function put(target, ids, found, metadata, expiries, as_documents)
   local first = 1
   for _, run in ipairs(found.runs) do
-    local plan = { ids = {}, metadata = {}, expiries = {} }
+    local plan = { ids = {}, metadata = {}, expiries = {}, documents = as_documents }
     plan.coded = { header = run.header, width = run.size, count = run.count, codes = run.codes }
     for i = 1, run.count do
       local n = first + i - 1
-      plan.ids[i], plan.metadata[i], plan.expiries[i] = ids[n], metadata[n] or '', expiries[n]
+      plan.ids[i], plan.metadata[i], plan.expiries[i] = ids[n], metadata[n], expiries[n]
     end
     target:put(plan, 1, run.count)
     first = first + run.count
@@ -41,17 +43,20 @@ local function put(target, ids, found, metadata, expiries)
 end
 
 -- Moves the oldest of the newer part, or the newest of the older one; returns how many were moved and lost.
-local function move(source, target, page)
+local function move(source, target, page, as_documents)
   local found, gone = source:read(page)
   local ids, metadata, texts = source:ids(found.page), source:metadata(found.page), {}
   local expiries, count = source:expiries(found.page), source:count()
   for i = 1, #ids do
     texts[i] = metadata[i] or ''
   end
-  target:describe(ids, texts)
-  put(target, ids, found, metadata, expiries)
-  memories.drop_beside(source, source:ids(source:at(gone)))
+  target:describe(ids, texts, as_documents) -- before anything is dropped, since it may be refused
+  memories.drop_beside(source, timestamps.texts(gone))
   source:drop(source:ids(page))
+  if target.layout == 'keys' or as_documents then
+    target:describe(ids, texts, as_documents) -- again: the source may have had them in the same documents
+  end
+  put(target, ids, found, texts, expiries, as_documents)
   return #ids, count - source:count() - #ids
 end
 
@@ -68,7 +73,8 @@ return errors.guard(function()
   end
   local is_newer = target ~= memory.newer
   local page = is_newer and source:oldest(step) or source:from_rank(math.max(0, source:count() - step), step)
-  local moved, lost = move(source, target, page)
+  local ok, kept = pcall(policy.parse, agents.policy(KEYS[2]) or '')
+  local moved, lost = move(source, target, page, ok and kept.documents)
   agents.count_gone(KEYS[2], lost)
   local left = source:count()
   if left == 0 then

@@ -21,14 +21,10 @@
 -- @include recall
 -- @include sampling
 
--- Draws from one lot an agent with memories, that weighs weight_of(count): rank_of(count) says which.
-local function by_rank(weight_of, rank_of)
-  local function look(source, lots)
-    local wanted = {}
-    for i = 1, #lots do
-      wanted[i] = rank_of(source.count)
-    end
-    return source.memory:at_ranks(wanted)
+-- Draws from one lot an agent with memories, that weighs weight_of(count): ranks_of(draws, count) says which.
+local function by_rank(weight_of, ranks_of)
+  local function look(source, draws)
+    return source.memory:at_ranks(ranks_of(draws, source.count))
   end
 
   return function(sources)
@@ -43,7 +39,7 @@ local function by_rank(weight_of, rank_of)
 end
 
 local function uniform()
-  return by_rank(function(count) return count end, random.below)
+  return by_rank(function(count) return count end, random.many_below)
 end
 
 -- The memory with k after it weighs falling ^ k, and they are drawn by the inverse of the sum of these.
@@ -53,10 +49,14 @@ local function recency(half_life)
     return (1 - falling ^ count) / (1 - falling)
   end
 
-  return by_rank(sum, function(count)
-    local share = 1 - random.number() * (1 - falling ^ count)
-    local after = math.floor(-half_life * math.log(share) / math.log(2))
-    return count - 1 - math.min(after, count - 1)
+  return by_rank(sum, function(draws, count)
+    local ranks = {}
+    for i = 1, draws do
+      local share = 1 - random.number() * (1 - falling ^ count)
+      local after = math.floor(-half_life * math.log(share) / math.log(2))
+      ranks[i] = count - 1 - math.min(after, count - 1)
+    end
+    return ranks
   end)
 end
 
@@ -64,15 +64,16 @@ end
 -- with the probability (priority / bound) ^ alpha, 2 ^ -alpha or more. So each is as probable as it must be,
 -- and no sum of priorities has to be kept.
 local function priority(alpha)
-  local function look(source, lots)
+  local function look(source, count, lot_of)
     local wanted = {}
-    for i, lot in ipairs(lots) do
+    for i = 1, count do
+      local lot = lot_of(i)
       wanted[i] = lot.first + random.below(lot.count)
     end
     local ids, priority_of = priorities.at_ranks(source.memory.index, wanted)
     local taken, draws, numbers = {}, {}, {}
-    for i, lot in ipairs(lots) do
-      if random.number() < (priority_of[i] / lot.bound) ^ alpha then
+    for i = 1, count do
+      if random.number() < (priority_of[i] / lot_of(i).bound) ^ alpha then
         local n = #draws + 1
         taken[n], draws[n], numbers[n] = ids[i], i, priority_of[i]
       end

@@ -30,10 +30,10 @@ end
 
 -- Draws a sequence for each of the lots.
 local function look_for(length)
-  return function(source, lots)
+  return function(source, count, lot_of)
     local wanted = {}
-    for n, lot in ipairs(lots) do
-      local first, before = random.below(lot.weight), (n - 1) * length
+    for n = 1, count do
+      local first, before = random.below(lot_of(n).weight), (n - 1) * length
       for i = 1, length do
         wanted[before + i] = first + i - 1
       end

@@ -246,7 +246,8 @@ function codec.add_runs(runs, values, names)
   return total
 end
 
--- The group of a run, the first one of it: what its header says, and the size that all of the group must have.
+-- The group of a run, the first one of it: what its header says, and the size that all of the group must
+-- have.
 local function group_for(config, id, run)
   if not count_of(run.header, run.size) then
     errors.refuse('CORRUPT', 'the memory at ' .. id .. ' is not a known header and whole codes')
@@ -373,8 +374,9 @@ local function by_form(ids, runs)
   return forms
 end
 
--- Whether memories are at fault that could not be decoded, and not their decoder. Of the agent's own codec and
--- version it is known how long they are; of others only where it `works` for a value with the same header.
+-- Whether memories are at fault that could not be decoded, and not their decoder. Of the agent's own codec
+-- and version it is known how long they are; of others only where it `works` for a value with the same
+-- header.
 local function at_fault(config, form, problem, works)
   local ok, group = pcall(group_for, config, form.ids[1], form.runs[1])
   if not ok or problem:find('^MEMERR NOCODEC') then

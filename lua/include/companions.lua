@@ -3,10 +3,10 @@
 -- oldest is first; "byte_budget" the size in bytes, in a hash that also has the `total`. A number is there
 -- for as long as the index entry, even where Redis has evicted the value: what goes is taken off exactly.
 --
--- Both companions have: key(index), type, count(index); numbers(rule, bytes_of, metadata, count), those of the
--- first `count` memories, whose values have bytes_of(i) bytes and whose metadata are JSON texts, '' or false;
--- enter(index, ids, numbers, first, last) and remove(index, ids); lacking(index, ids, numbers), those of ids
--- that have no such number.
+-- Both companions have: key(index), type, count(index); numbers(rule, bytes_of, metadata, count), those of
+-- the first `count` memories, whose values have bytes_of(i) bytes and whose metadata are JSON texts, '' or
+-- false; enter(index, ids, numbers, first, last) and remove(index, ids); lacking(index, ids, numbers), those
+-- of ids that have no such number.
 -- @include arguments
 -- @include chunks
 local companions = {}

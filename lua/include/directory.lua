@@ -22,6 +22,7 @@ local HEAD = '<I4I4' -- format of the directory, the number of the next segment
 local ENTRY = '<i8i8i8i8i8I4I4I4I4I4Bc3'
 local FORMAT = 1
 local SMALL_BYTES = HEAD_BYTES + 64 * ENTRY_BYTES
+local LOOKS = 4
 local EXPIRING, GROWN, DOCUMENTS = 1, 2, 4
 
 local function unpack_entry(text, at)
@@ -112,10 +113,29 @@ function directory.at_time(memory, timestamp)
   return first_that(memory, function(e) return e.last >= timestamp end)
 end
 
--- The segment that has the memory of that rank, counted from 0, the oldest.
+-- The segment that has the memory of that rank, counted from 0, the oldest. Most segments are full, so it is
+-- about where it would be if all had as many; what is left after some looks is halved.
 function directory.at_rank(memory, rank)
-  local position = directory.entry(memory, 1).position + rank
-  return first_that(memory, function(e) return e.position + e.rows > position end)
+  local size = directory.size(memory)
+  local oldest, newest = directory.entry(memory, 1), directory.entry(memory, size)
+  local position = oldest.position + rank
+  local share = (newest.position + newest.rows - oldest.position) / size
+  local low, high, looks = 1, size, 0
+  local i = math.floor(rank / share) + 1
+  while low < high do
+    looks = looks + 1
+    i = looks > LOOKS and math.floor((low + high) / 2) or math.max(low, math.min(i, high))
+    local e = memory.entries[i] or directory.entry(memory, i)
+    local beyond = position - e.position
+    if beyond < 0 then
+      high, i = i - 1, i - math.ceil(-beyond / share)
+    elseif beyond >= e.rows then
+      low, i = i + 1, i + 1 + math.floor((beyond - e.rows) / share)
+    else
+      return i
+    end
+  end
+  return low
 end
 
 -- Writes the entry of segment `i` as it is now, that of a new last one too.

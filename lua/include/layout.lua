@@ -1,9 +1,9 @@
 -- An agent's memories, wherever its layout keeps them: the index, the values and the metadata are reached
 -- through the methods of the layout alone. layout_keys.lua says what the methods are.
 --
--- A handle is {index = the key by which all know the agent, key = where the index of these memories is, agent =
--- its id, layout}. While an agent is converted, the index of the older memories, which are in the new layout
--- already, is agent:{ID}:memories:older.
+-- A handle is {index = the key by which all know the agent, key = where the index of these memories is, agent
+-- = its id, layout}. While an agent is converted, the index of the older memories, which are in the new
+-- layout already, is agent:{ID}:memories:older.
 -- @include errors
 -- @include layout_keys when used
 -- @include layout_packed when used

@@ -27,8 +27,11 @@ function layout_keys:count()
   return redis.call('ZCARD', self.key)
 end
 
--- A page of `limit` memories from the newest, after leaving out `skip` of them.
-function layout_keys:newest(skip, limit)
+-- A page of the `limit` newest memories, after leaving out `skip` of them: newest first, or oldest first.
+function layout_keys:newest(skip, limit, oldest_first)
+  if oldest_first then
+    return redis.call('ZRANGE', self.key, -skip - limit, -skip - 1)
+  end
   return redis.call('ZRANGE', self.key, skip, skip + limit - 1, 'REV')
 end
 
@@ -106,8 +109,8 @@ local function sift(page, gone_at)
 end
 
 -- Reads the memories of a page: {ids, page, runs} of those that have a value, `page` being one of them alone
--- and `runs` their codes, as codec.add_runs makes them; and the ids of the others, which Redis has evicted, or
--- which there are not.
+-- and `runs` their codes, as codec.add_runs makes them; and the ids of the others, which Redis has evicted,
+-- or which there are not.
 function layout_keys:read(page)
   local runs, gone_at = {}, {}
   chunks.each(1, #page, function(from, to)
@@ -235,8 +238,8 @@ function layout_keys:must_be_new(ids)
   end)
 end
 
--- Writes metadata documents for new ids; `metadata` has a JSON text or '' for each of them, or is empty. This is
--- the first write, since it may be refused.
+-- Writes metadata documents for new ids; `metadata` has a JSON text or '' for each of them, or is empty. This
+-- is the first write, since it may be refused.
 function layout_keys:describe(ids, metadata)
   documents.write(self, ids, metadata)
 end
@@ -246,8 +249,8 @@ function layout_keys:undescribe(ids)
   documents.remove(self, ids)
 end
 
--- Writes and indexes the memories first … last of a store's plan; value and metadata go at plan.expiry, where
--- that is given, or each at its own of plan.expiries.
+-- Writes and indexes the memories first … last of a store's plan; value and metadata go at plan.expiry,
+-- where that is given, or each at its own of plan.expiries.
 function layout_keys:put(plan, first, last)
   local prefix, ids, coded, expiries = key_prefix(self.index), plan.ids, plan.coded, plan.expiries
   local header, width, codes, sub = coded.header, coded.width, coded.codes, string.sub

@@ -84,7 +84,11 @@ function layout_mixed:count()
   return self.older:count() + self.newer:count()
 end
 
-function layout_mixed:newest(skip, limit)
+function layout_mixed:newest(skip, limit, oldest_first)
+  if oldest_first then
+    local left = self:count() - skip
+    return self:from_rank(math.max(0, left - limit), math.min(left, limit))
+  end
   return in_order(self, limit, true, function(memory, left)
     local skipped = math.min(skip, memory:count())
     skip = skip - skipped

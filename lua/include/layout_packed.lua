@@ -27,8 +27,10 @@ function layout_packed:count()
   return directory.count(self)
 end
 
-function layout_packed:newest(skip, limit)
-  return packed_pages.range(0, directory.count(self) - 1 - skip, limit, true)
+function layout_packed:newest(skip, limit, oldest_first)
+  local last = directory.count(self) - 1 - skip
+  local first = math.max(0, last - limit + 1)
+  return packed_pages.range(first, last, limit, not oldest_first)
 end
 
 function layout_packed:oldest(limit)
@@ -58,16 +60,7 @@ function layout_packed:count_between(first, last)
 end
 
 function layout_packed:at_ranks(wanted)
-  local at, count = {}, #wanted
-  if 8 * count > directory.size(self) then
-    directory.read_all(self)
-  end
-  local origin = count > 0 and directory.entry(self, 1).position
-  for n = 1, count do
-    local e = directory.entry(self, directory.at_rank(self, wanted[n]))
-    at[n] = { entry = e, row = e.skip + wanted[n] - (e.position - origin) }
-  end
-  return { size = count, at = at }
+  return packed_pages.at_ranks(self, wanted)
 end
 
 function layout_packed:from_rank(first, limit)
@@ -87,12 +80,11 @@ function layout_packed:ids(page)
 end
 
 function layout_packed:last(page)
-  if page.size == 0 then
-    return nil
-  elseif page.at then
-    return self:ids({ size = 1, at = { page.at[page.size] } })[1]
+  if page.groups then
+    local ids = self:ids(page)
+    return ids[#ids]
   end
-  return self:ids({ size = 1, first = page.last, last = page.last, step = 1 })[1]
+  return page.size > 0 and self:ids({ size = 1, first = page.last, last = page.last, step = 1 })[1] or nil
 end
 
 function layout_packed:read(page)
@@ -165,29 +157,35 @@ function layout_packed:undescribe(ids, as_documents)
   end
 end
 
+-- Whether timestamps increase and the first is above all that there are.
+local function is_newest(memory, times, first, last)
+  local size = directory.size(memory)
+  local newest = size > 0 and directory.entry(memory, size).last or -1
+  for i = first, last do
+    if times[i] <= newest then
+      return false
+    end
+    newest = times[i]
+  end
+  return true
+end
+
 function layout_packed:put(plan, first, last)
-  local coded, ids = plan.coded, plan.ids
+  local coded = plan.coded
   local batch = {
     header = coded.header, width = coded.width, expiring = tonumber(plan.expiry or nil) ~= nil,
-    documents = plan.documents == true, timestamps = {}, metadata = plan.metadata, codes = coded.codes,
+    documents = plan.documents == true, timestamps = plan.numbers, metadata = plan.metadata,
+    codes = coded.codes,
     expiry = tonumber(plan.expiry or nil),
   }
-  local numbers, newest, in_order = batch.timestamps, -1, not plan.expiries
-  if not plan.newest_last and directory.size(self) > 0 then
-    newest = directory.entry(self, directory.size(self)).last
-  end
-  for i = first, last do
-    local number = tonumber(ids[i])
-    in_order, newest = in_order and number > newest, number
-    numbers[i] = number
-  end
-  if in_order then
+  batch.timestamps = batch.timestamps or to_numbers(plan.ids)
+  if not plan.expiries and (plan.newest_last or is_newest(self, batch.timestamps, first, last)) then
     packed_writing.append(self, batch, first, last)
   else
     packed_writing.put(self, segments.each_of(batch, plan.expiries, first, last))
   end
   if batch.documents and batch.expiry and #plan.metadata > 0 then
-    documents.expire(self, ids, first, last, plan.expiry)
+    documents.expire(self, plan.ids, first, last, plan.expiry)
   end
 end
 
@@ -228,7 +226,7 @@ function layout_packed:usage(ids)
     local i = packed_pages.locate(self, tonumber(id))
     if i and not shares[i] then
       local e = directory.entry(self, i)
-      local codes_key, rows_key, metadata_key = segments.keys(self, e.number)
+      local codes_key, rows_key, metadata_key = segments.keys(self, e)
       local function share(key)
         return (redis.call('MEMORY', 'USAGE', key) or 0) / e.rows
       end

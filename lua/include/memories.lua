@@ -8,16 +8,17 @@ local memories = {}
 
 -- Adds the memories first … last of a store's plan, which are described already (memory:describe).
 function memories.add(plan, first, last)
-  local index, ids, kept = plan.memory.index, plan.ids, plan.policy
+  local index, kept = plan.memory.index, plan.policy
   plan.memory:put(plan, first, last)
   if plan.companion then
-    plan.companion.enter(index, ids, plan.numbers, first, last)
+    plan.companion.enter(index, plan.ids, plan.companion_numbers, first, last)
   end
   if kept.stream_entries then
-    stream.add(index, kept.stream_entries, plan.config.name, ids, plan.coded, plan.metadata, first, last)
+    local entries, codec_name = kept.stream_entries, plan.config.name
+    stream.add(index, entries, codec_name, plan.ids, plan.coded, plan.metadata, first, last)
   end
   if kept.priorities then
-    priorities.enter(index, ids, first, last)
+    priorities.enter(index, plan.ids, first, last)
   end
 end
 

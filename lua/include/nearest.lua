@@ -22,8 +22,8 @@ local function check(reply, model)
   end
 end
 
--- The nearest of one group of codec.by_decoder to `query`, FLOAT[1, W], as {distance, row in the group, point}.
--- `model` makes points, FLOAT[B, W], of the codes; `weights` are FLOAT[1, W] or FLOAT[1, 1].
+-- The nearest of one group of codec.by_decoder to `query`, FLOAT[1, W], as {distance, row in the group,
+-- point}. `model` makes points, FLOAT[B, W], of the codes; `weights` are FLOAT[1, W] or FLOAT[1, 1].
 local function of_group(routing, group, model, query, weights, k)
   -- The older form of a DAG: read-only scripts may call it, and unlike AI.DAGEXECUTE_RO it runs functions.
   local reply = redis.pcall('AI.DAGRUN_RO', 'ROUTING', routing,

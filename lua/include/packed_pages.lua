@@ -1,6 +1,7 @@
 -- Where memories of a packed agent are: from ranks, counted from 0, the oldest, and from timestamps to
--- segments and rows. A page is {size, first, last, step}: ranks; or {size, at}: for each memory {entry, row},
--- or {missing = timestamp}.
+-- segments and rows. A page is {size, first, last, step}: ranks; or {size, groups, missing}: a group is
+-- {entry of a segment, count, places, rows}, the memories at these places of the page; at those that are
+-- missing there is none, but for the timestamp that was asked for.
 -- @include directory when used
 -- @include segments when used
 local packed_pages = {}
@@ -61,15 +62,60 @@ function packed_pages.locate(memory, timestamp)
   return i, text ~= '' and row or nil
 end
 
+-- A page of scattered memories: `place(n, i, entry, row)` puts the nth in row `row` of segment i.
+local function make_page(size)
+  local page, group_of = { size = size, groups = {}, missing = {} }, {}
+  return page, function(n, i, e, row)
+    local group = group_of[i]
+    if not group then
+      group = { entry = e, count = 0, places = {}, rows = {} }
+      group_of[i], page.groups[#page.groups + 1] = group, group
+    end
+    local count = group.count + 1
+    group.count, group.places[count], group.rows[count] = count, n, row
+  end
+end
+
 -- The page of these ids, texts or numbers.
 function packed_pages.at(memory, ids)
-  local at = {}
+  local page, place = make_page(#ids)
   for n = 1, #ids do
     local timestamp = tonumber(ids[n])
     local i, row = packed_pages.locate(memory, timestamp)
-    at[n] = row and { entry = directory.entry(memory, i), row = row } or { missing = timestamp }
+    if row then
+      place(n, i, directory.entry(memory, i), row)
+    else
+      page.missing[n] = timestamp
+    end
   end
-  return { size = #ids, at = at }
+  return page
+end
+
+-- The page of these ranks. Most segments are full, so the first guess of where a rank is is right.
+function packed_pages.at_ranks(memory, wanted)
+  local count, size = #wanted, directory.size(memory)
+  local page, place = make_page(count)
+  if count == 0 or size == 0 then
+    return page
+  elseif 8 * count > size then
+    directory.read_all(memory)
+  end
+  local origin, entries = directory.entry(memory, 1).position, memory.entries
+  local share = directory.count(memory) / size
+  for n = 1, count do
+    local rank = wanted[n]
+    local guess = rank / share
+    local i = guess - guess % 1 + 1
+    local e = entries[i] or directory.entry(memory, i)
+    local row = rank - e.position + origin
+    if row < 0 or row >= e.rows then
+      i = directory.at_rank(memory, rank)
+      e = directory.entry(memory, i)
+      row = rank - e.position + origin
+    end
+    place(n, i, e, e.skip + row)
+  end
+  return page
 end
 
 return packed_pages

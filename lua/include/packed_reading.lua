@@ -7,7 +7,9 @@
 -- @include packed_pages when used
 local packed_reading = {}
 
-local WORTH_ALL = 32 -- rows of one segment that are wanted: from there on it is faster to read it as a whole
+local sub = string.sub
+local WORTH_ROWS = 8 -- memories of one segment from which on it is faster to read all its timestamps
+local WORTH_CODES = 3 -- all codes are read where one of so many is wanted
 
 local function reverse(values, first, last)
   while first < last do
@@ -72,42 +74,42 @@ local function columns_of_pieces(pieces)
   return columns
 end
 
--- The same of scattered memories.
-local function read_scattered(memory, at)
-  local columns, wanted = { entries = {}, times = {}, codes = {} }, {}
-  local times, codes = columns.times, columns.codes
-  for n = 1, #at do
-    local e = at[n].entry
-    if e then
-      local places = wanted[e] or {}
-      places[#places + 1], wanted[e] = n, places
-      columns.entries[n] = e
-    else
-      times[n], codes[n] = at[n].missing, false
+-- The same of a group of scattered memories.
+local function read_group(memory, group, columns)
+  local e, places, rows = group.entry, group.places, group.rows
+  local entries, times, codes, width = columns.entries, columns.times, columns.codes, e.width
+  local first, last = segments.live(e)
+  local whole_rows = group.count >= WORTH_ROWS and segments.rows_text(memory, e, first, last)
+  local whole_codes = WORTH_CODES * group.count >= e.rows and segments.codes(memory, e, first, last)
+  local now = e.expiring and timestamps.now()
+  for i = 1, group.count do
+    local n, row = places[i], rows[i]
+    local text, at = whole_rows, row - first
+    if not text then
+      text, at = segments.rows_text(memory, e, row, row), 0
     end
+    local code = whole_codes and sub(whole_codes, (row - first) * width + 1, (row - first + 1) * width)
+      or segments.codes(memory, e, row, row)
+    local time = segments.timestamp(e, text, at)
+    local there = time and #code == width and not (now and segments.expiry(e, text, at) <= now)
+    entries[n], times[n], codes[n] = e, time or e.first, there and code
   end
-  for e, places in pairs(wanted) do
-    local first, last = segments.live(e)
-    local all_times, all_codes, all_expired, one_by_one = nil, nil, nil, #places < WORTH_ALL
-    if not one_by_one then
-      all_times, all_codes, all_expired = read_rows(memory, e, first, last)
-    end
-    for _, n in ipairs(places) do
-      local row = at[n].row
-      if one_by_one then
-        first, all_times, all_codes, all_expired = row, read_rows(memory, e, row, row)
-      end
-      local i = row - first
-      local there = all_times and all_codes and not (all_expired and all_expired[i + 1])
-      times[n] = all_times and all_times[i + 1] or e.first
-      codes[n] = there and all_codes:sub(i * e.width + 1, (i + 1) * e.width)
-    end
+end
+
+-- The same of scattered memories.
+local function read_scattered(memory, page)
+  local columns = { entries = {}, times = {}, codes = {} }
+  for _, group in ipairs(page.groups) do
+    read_group(memory, group, columns)
+  end
+  for n, timestamp in pairs(page.missing) do
+    columns.times[n], columns.codes[n] = timestamp, false
   end
   return columns
 end
 
 local function read_columns(memory, page)
-  return page.at and read_scattered(memory, page.at) or columns_of_pieces((read_pieces(memory, page)))
+  return page.groups and read_scattered(memory, page) or columns_of_pieces((read_pieces(memory, page)))
 end
 
 -- Begins or goes on with a run of memories of one header and width; its codes are joined by join().
@@ -141,11 +143,31 @@ local function found_in_pieces(pieces, page)
   return { ids = ids, page = page, runs = join(runs) }
 end
 
+-- One run of all memories of the columns, where none is gone and all are of one header and width; or nil.
+local function runs_of_alike(columns, count)
+  local entries, codes, first = columns.entries, columns.codes, columns.entries[1]
+  for n = 1, count do
+    local e = entries[n]
+    if not codes[n] or e ~= first and (e.header ~= first.header or e.width ~= first.width) then
+      return nil
+    end
+  end
+  local run = first and { header = first.header, size = first.width, count = count }
+  if run then
+    run.codes = table.concat(codes)
+  end
+  return run and { run }
+end
+
 -- What is found of a page and what is gone, as layouts say it.
 function packed_reading.read(memory, page)
   local columns
-  if page.at then
-    columns = read_scattered(memory, page.at)
+  if page.groups then
+    columns = read_scattered(memory, page)
+    local whole = runs_of_alike(columns, page.size)
+    if whole then
+      return { ids = columns.times, page = page, runs = whole }, {}
+    end
   else
     local pieces, whole = read_pieces(memory, page)
     if whole then
@@ -191,16 +213,10 @@ function packed_reading.timestamps(memory, page)
     end
   end
 
-  for _, place in ipairs(page.at or {}) do
-    if place.missing then
-      times[#times + 1] = place.missing
-    else
-      add(place.entry, place.row, place.row)
-    end
+  if page.groups then
+    return read_scattered(memory, page).times, false
   end
-  if not page.at then
-    packed_pages.each_piece(memory, page, add)
-  end
+  packed_pages.each_piece(memory, page, add)
   return times, lost
 end
 
@@ -216,10 +232,16 @@ end
 -- What read(memory, entry, first row, last row) gives for each memory of a page, false where that is nothing.
 local function each_of(memory, page, read)
   local all = {}
-  for n, place in ipairs(page.at or {}) do
-    all[n] = place.entry and read(memory, place.entry, place.row, place.row)[1] or false
+  for _, group in ipairs(page.groups or {}) do
+    for i = 1, group.count do
+      local row = group.rows[i]
+      all[group.places[i]] = read(memory, group.entry, row, row)[1] or false
+    end
   end
-  if not page.at then
+  for n in pairs(page.missing or {}) do
+    all[n] = false
+  end
+  if not page.groups then
     packed_pages.each_piece(memory, page, function(e, from, to)
       local some, count = read(memory, e, math.min(from, to), math.max(from, to)), #all
       for i = 1, math.abs(to - from) + 1 do

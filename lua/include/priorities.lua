@@ -18,8 +18,8 @@ local function text(number)
   return string.format('%.17g', number)
 end
 
--- Gives memories first … last the priorities that priority_of(i) says, with an option of ZADD or nil; returns
--- how many had none.
+-- Gives memories first … last the priorities that priority_of(i) says, with an option of ZADD or nil;
+-- returns how many had none.
 local function add(index, option, ids, first, last, priority_of)
   local added = 0
   chunks.each(first, last, function(from, to)

@@ -17,6 +17,17 @@ end
 
 random.number = number
 
+-- `many` integers from 0 to below `count`.
+function random.many_below(many, count)
+  local numbers = {}
+  for i = 1, many do
+    local high, low = draw() * 2 ^ 26, draw() * 2 ^ 26
+    local at = ((high - high % 1) * 2 ^ 26 + (low - low % 1)) / 2 ^ 52 * count
+    numbers[i] = at - at % 1
+  end
+  return numbers
+end
+
 -- An integer from 0 to below `count`.
 function random.below(count)
   local at = number() * count

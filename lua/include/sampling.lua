@@ -48,18 +48,25 @@ local function chooser(lots)
   end
 end
 
--- Draws a lot for each of `open` positions: a list of {source, lots, positions}.
-local function draw_lots(open, lots, choose)
+-- Draws a lot for each of `count` positions, those of the list `open` or where that is nil from 1 on: a list
+-- of {source, count, lot_of = a function from the number of a draw to its lot, positions or nil for all}.
+local function draw_lots(count, open, lots, choose)
+  if #lots == 1 then
+    local lot = lots[1]
+    return { { source = lot.source, count = count, lot_of = function() return lot end, positions = open } }
+  end
   local groups, group_of = {}, {}
-  for _, position in ipairs(open) do
-    local lot = lots[2] and choose() or lots[1]
+  for i = 1, count do
+    local lot = choose()
     local group = group_of[lot.source]
     if not group then
-      group = { source = lot.source, lots = {}, positions = {} }
+      local own = {}
+      group = { source = lot.source, count = 0, lots = own, positions = {} }
+      group.lot_of = function(draw) return own[draw] end
       group_of[lot.source], groups[#groups + 1] = group, group
     end
-    local n = #group.lots + 1
-    group.lots[n], group.positions[n] = lot, position
+    local n = group.count + 1
+    group.count, group.lots[n], group.positions[n] = n, lot, open and open[i] or i
   end
   return groups
 end
@@ -90,15 +97,15 @@ local function at(list, numbers)
   return some
 end
 
--- Adds to `again` the positions of a group that are not among `done`.
+-- Adds to `again` the positions of a group whose draws are not among `done`.
 local function add_others(again, group, done)
   local is_done = {}
-  for _, position in ipairs(done) do
-    is_done[position] = true
+  for _, draw in ipairs(done) do
+    is_done[draw] = true
   end
-  for _, position in ipairs(group.positions) do
-    if not is_done[position] then
-      again[#again + 1] = position
+  for draw = 1, group.count do
+    if not is_done[draw] then
+      again[#again + 1] = group.positions and group.positions[draw] or draw
     end
   end
 end
@@ -107,17 +114,19 @@ end
 -- and the numbers of these. The positions of draws without all their values are added to `again`.
 local function take(group, size, again, page, draws, numbers)
   local memory = group.source.memory
-  local positions = draws and at(group.positions, draws) or group.positions
   local found, gone = memory:read(page)
   if #gone > 0 then
     local ids, whole = complete(memory, page, size)
     found = memory:read(memory:at(ids))
-    positions, numbers = at(positions, whole), numbers and at(numbers, whole)
+    draws, numbers = draws and at(draws, whole) or whole, numbers and at(numbers, whole)
   end
-  if #positions < #group.positions then
-    add_others(again, group, positions)
+  local part = { source = group.source, found = found, count = group.count, numbers = numbers }
+  part.positions = group.positions
+  if draws then
+    part.count, part.positions = #draws, group.positions and at(group.positions, draws) or draws
+    add_others(again, group, draws)
   end
-  return { source = group.source, found = found, positions = positions, numbers = numbers }
+  return part
 end
 
 -- Gives each part the rows of its memories in the reply; positions that nothing was drawn for are left out.
@@ -133,40 +142,38 @@ local function place(drawn, open, count)
   end
   for _, part in ipairs(drawn.parts) do
     local rows, n = {}, 0
-    for _, position in ipairs(part.positions) do
+    for draw = 1, part.count do
+      local before = row_of[part.positions and part.positions[draw] or draw]
       for i = 1, drawn.size do
         n = n + 1
-        rows[n] = row_of[position] + i
+        rows[n] = before + i
       end
     end
     part.rows = rows
   end
 end
 
--- Draws `count` times `size` memories with replacement; returns {size, count, parts}. look(source, lots) draws
--- once from each of these lots of one agent and returns a page with `size` memories a draw; where some draws
--- came to nothing, which are in it, and if the draws have numbers, those. The others are drawn again, as are
--- those without a value. The number of draws is bounded, so fewer than `count` come where nearly all are in
--- vain.
+-- Draws `count` times `size` memories with replacement; returns {size, count, parts}. look(source, draws,
+-- lot_of) draws from an agent, once from lot_of(i) for each i from 1 to `draws`, and returns a page with
+-- `size` memories a draw; where some came to nothing, which are in it, and if draws have numbers, those. The
+-- others are drawn again, as are those without a value. The number of draws is bounded, so fewer than `count`
+-- come where nearly all are in vain.
 function sampling.draw(count, size, lots, look)
-  local choose, open, drawn = chooser(lots), {}, { size = size, parts = {} }
-  for position = 1, count do
-    open[position] = position
-  end
-  local left = math.max(LOOKS * count, LEAST_LOOKS / size)
-  while #open > 0 and left > 0 do
-    left = left - #open
+  local choose, drawn = chooser(lots), { size = size, parts = {} }
+  local left, open, open_count = math.max(LOOKS * count, LEAST_LOOKS / size), nil, count
+  while open_count > 0 and left > 0 do
+    left = left - open_count
     local again = {}
-    for _, group in ipairs(draw_lots(open, lots, choose)) do
-      local part = take(group, size, again, look(group.source, group.lots))
-      if #part.positions > 0 then
+    for _, group in ipairs(draw_lots(open_count, open, lots, choose)) do
+      local part = take(group, size, again, look(group.source, group.count, group.lot_of))
+      if part.count > 0 then
         drawn.parts[#drawn.parts + 1] = part
       end
     end
-    open = again
+    open, open_count = again, #again
   end
-  drawn.count = count - #open
-  if #drawn.parts > 1 or #open > 0 then
+  drawn.count = count - open_count
+  if #drawn.parts > 1 or open_count > 0 then
     place(drawn, open, count)
   end
   return drawn
@@ -191,9 +198,9 @@ end
 local function of_draws(drawn, number_of)
   local numbers, size = {}, drawn.size
   for _, part in ipairs(drawn.parts) do
-    for i = 1, #part.positions do
-      local row = part.rows and part.rows[i * size] or i * size
-      numbers[row / size] = number_of(part, i)
+    local rows = part.rows
+    for i = 1, part.count do
+      numbers[rows and rows[i * size] / size or i] = number_of(part, i)
     end
   end
   return numbers
@@ -204,8 +211,8 @@ function sampling.numbers(drawn)
   return of_draws(drawn, function(part, i) return part.numbers[i] end)
 end
 
--- The parts by the codec of their agent: a list of {config, index, ids, runs, rows}; agents with the same text
--- are decoded together. States of different length are refused.
+-- The parts by the codec of their agent: a list of {config, index, ids, runs, rows}; agents with the same
+-- text are decoded together. States of different length are refused.
 local function by_codec(drawn)
   local groups, group_of = {}, {}
   for _, part in ipairs(drawn.parts) do

@@ -11,6 +11,7 @@ local segments = {
   largest_span = 2 ^ 32 - 1, -- milliseconds from base to the newest memory
 }
 
+local unpack_struct = struct.unpack
 local ROWS = 1000 -- so that the values of all rows fit into one call of unpack()
 local CODES_BYTES = 32000 -- with their headers just below a size that the allocator has
 local HEAD = '<I4i8I4Bc3' -- how many rows are dropped, base, width, kind, header
@@ -21,10 +22,13 @@ local function row_bytes(e)
   return e.expiring and 16 or 8
 end
 
--- The names of the columns: codes, rows, metadata.
-function segments.keys(memory, number)
-  local codes = memory.index:sub(1, -#'memories' - 1) .. 'segment:' .. string.format('%.0f', number)
-  return codes, codes .. ':rows', codes .. ':metadata'
+-- The names of the columns of segment `e`: codes, rows, metadata.
+function segments.keys(memory, e)
+  if not e.codes_key then
+    local codes_key = memory.index:sub(1, -#'memories' - 1) .. 'segment:' .. string.format('%.0f', e.number)
+    e.codes_key, e.rows_key, e.metadata_key = codes_key, codes_key .. ':rows', codes_key .. ':metadata'
+  end
+  return e.codes_key, e.rows_key, e.metadata_key
 end
 
 -- How many memories of `width` bytes of codes a segment holds.
@@ -38,15 +42,25 @@ end
 
 -- Rows first … last as they are stored, empty text where they are gone.
 function segments.rows_text(memory, e, first, last)
-  local _, key = segments.keys(memory, e.number)
-  local width = row_bytes(e)
-  return redis.call('GETRANGE', key, HEAD_BYTES + first * width, HEAD_BYTES + (last + 1) * width - 1)
+  local _, key = segments.keys(memory, e)
+  local width = e.expiring and 16 or 8
+  return redis.call('GETRANGE', key, HEAD_BYTES + first * width, HEAD_BYTES + last * width + width - 1)
 end
 
 -- The values of such rows, as many together as `format` has for one.
 local function unpacked(e, text, format)
   local count = #text / row_bytes(e)
   return { struct.unpack('<' .. string.rep(format, count), text) }, count
+end
+
+-- The timestamp, a number, of the row at `at`, counted from 0, of rows in `text`; nil where these are gone.
+function segments.timestamp(e, text, at)
+  return text ~= '' and e.base + unpack_struct('<I4', text, at * (e.expiring and 16 or 8) + 1) or nil
+end
+
+-- When that row expires.
+function segments.expiry(_, text, at)
+  return (unpack_struct('<i8', text, at * 16 + 9))
 end
 
 -- The timestamps, numbers, of rows in `text`.
@@ -89,12 +103,12 @@ end
 
 -- The codes of rows first … last, empty text where they are gone.
 function segments.codes(memory, e, first, last)
-  return redis.call('GETRANGE', (segments.keys(memory, e.number)), first * e.width, (last + 1) * e.width - 1)
+  return redis.call('GETRANGE', (segments.keys(memory, e)), first * e.width, (last + 1) * e.width - 1)
 end
 
 -- The metadata of rows first … last, texts or false.
 function segments.metadata(memory, e, first, last)
-  local _, _, key = segments.keys(memory, e.number)
+  local _, _, key = segments.keys(memory, e)
   local texts, count, ends, start = {}, last - first + 1, {}, 0
   if e.text_bytes > 0 then
     ends = text_ends(e, segments.rows_text(memory, e, math.max(0, first - 1), last))
@@ -113,7 +127,7 @@ end
 -- The row of segment `e`, among those that it has, with the first memory at `timestamp` or later; the row
 -- after the last where there is none, nil where the rows are gone.
 function segments.row_at_time(memory, e, timestamp)
-  local _, key = segments.keys(memory, e.number)
+  local _, key = segments.keys(memory, e)
   local width, wanted = row_bytes(e), timestamp - e.base
   local low, high = segments.live(e)
   high = high + 1
@@ -159,12 +173,11 @@ local function rows_of(e, batch, first, last)
   return table.concat(parts), table.concat(texts), text_bytes
 end
 
--- Lets Redis give back the room that it holds for columns to grow.
+-- Lets Redis give back the room that it holds for columns to grow: a copy has none.
 function segments.seal(memory, e)
-  for _, key in ipairs({ segments.keys(memory, e.number) }) do
-    local text = e.grown and redis.call('GET', key)
-    if text then
-      redis.call('SET', key, text, 'KEEPTTL')
+  for _, key in ipairs(e.grown and { segments.keys(memory, e) } or {}) do
+    if redis.call('COPY', key, key .. ':copy', 'REPLACE') == 1 then
+      redis.call('RENAME', key .. ':copy', key)
     end
   end
   e.grown = false
@@ -179,7 +192,7 @@ end
 -- The entry of a new segment without memories, for some of a kind from the timestamp `base` on.
 function segments.new(memory, kind, base)
   local number = directory.new_number(memory, function(number)
-    local codes, rows = segments.keys(memory, number)
+    local codes, rows = segments.keys(memory, { number = number })
     return redis.call('EXISTS', codes, rows) > 0
   end)
   return {
@@ -191,7 +204,7 @@ end
 
 -- Whether all columns are there as the directory says.
 local function is_whole(memory, e)
-  local codes, rows, metadata = segments.keys(memory, e.number)
+  local codes, rows, metadata = segments.keys(memory, e)
   local all_rows = e.skip + e.rows
   return redis.call('STRLEN', codes) == all_rows * e.width
     and redis.call('STRLEN', rows) == HEAD_BYTES + all_rows * row_bytes(e)
@@ -210,7 +223,7 @@ end
 -- older. A batch is {header, width, expiring, documents, timestamps, codes one after another, metadata,
 -- expiry of all or expiries of each}.
 function segments.append(memory, e, batch, first, last)
-  local codes_key, rows_key, metadata_key = segments.keys(memory, e.number)
+  local codes_key, rows_key, metadata_key = segments.keys(memory, e)
   local codes, width = batch.codes, e.width
   if first > 1 or last * width < #codes then
     codes = codes:sub((first - 1) * width + 1, last * width)
@@ -244,7 +257,7 @@ end
 
 -- Drops the oldest `count` rows of segment `e`, but for some: nothing moves, they are passed over.
 function segments.skip(memory, e, count)
-  local _, key = segments.keys(memory, e.number)
+  local _, key = segments.keys(memory, e)
   e.skip = e.skip + count
   e.first = segments.timestamps(e, segments.rows_text(memory, e, e.skip, e.skip))[1]
   redis.call('SETRANGE', key, 0, struct.pack('<I4', e.skip))
@@ -306,7 +319,7 @@ end
 
 -- The entry of segment `number` as its columns say, for who has lost it; nil where they say none.
 function segments.recover(memory, number)
-  local codes_key, rows_key = segments.keys(memory, number)
+  local codes_key, rows_key = segments.keys(memory, { number = number })
   local head = redis.call('GETRANGE', rows_key, 0, HEAD_BYTES - 1)
   if #head < HEAD_BYTES then
     return nil
@@ -324,7 +337,7 @@ end
 
 -- Removes the columns.
 function segments.remove(memory, e)
-  redis.call('UNLINK', segments.keys(memory, e.number))
+  redis.call('UNLINK', segments.keys(memory, e))
 end
 
 return segments

@@ -37,9 +37,21 @@ function store.plan(index, agent_key, codec_key, config, groups_text, policy)
   }
 end
 
--- Gives a plan the ids of `batch` memories: `given`, which must be new, or where that is nil the next ones.
+-- Ids as texts are made when something wants them: a packed agent's memories do without.
+local LAZY = {
+  __index = function(plan, name)
+    if name == 'ids' then
+      plan.ids = timestamps.texts(plan.numbers)
+      return plan.ids
+    end
+  end,
+}
+
+-- Gives a plan the timestamps of `batch` memories, as `numbers` or `ids`: `given` ids, which must be new, or
+-- where that is nil the next ones.
 function store.number(plan, batch, given)
   local memory = plan.memory
+  setmetatable(plan, LAZY)
   plan.newest_last = not given
   local last = plan.policy.stream_entries and stream.last(memory.index)
   if given then
@@ -53,15 +65,18 @@ function store.number(plan, batch, given)
     if last and last > tonumber(newest or 0) then
       newest = string.format('%.0f', last)
     end
-    plan.ids = timestamps.following(newest, batch)
+    plan.numbers = timestamps.following(newest, batch)
   end
 end
 
 -- Writes the metadata documents of all plans, or of none where one is refused: this is the first write.
 local function describe(plans)
   for i, plan in ipairs(plans) do
-    local memory = plan.memory
-    local ok, refusal = pcall(memory.describe, memory, plan.ids, plan.metadata, plan.documents)
+    local memory, metadata = plan.memory, plan.metadata
+    local ok, refusal = true, nil
+    if #metadata > 0 then
+      ok, refusal = pcall(memory.describe, memory, plan.ids, metadata, plan.documents)
+    end
     if not ok then
       for j = 1, i - 1 do
         plans[j].memory:undescribe(plans[j].ids, plans[j].documents)
@@ -75,14 +90,14 @@ end
 local function prepare(plan)
   local kept, companion = plan.policy, plan.companion
   local function bytes_of() return #plan.coded.header + plan.coded.width end
-  plan.numbers = companion
+  plan.companion_numbers = companion
     and companion.numbers(kept.retention, bytes_of, plan.metadata, plan.coded.count)
   plan.expiry = kept.ttl_ms and string.format('%.0f', timestamps.now() + kept.ttl_ms)
 end
 
 local function add_and_trim(plan)
-  local batch = #plan.ids
-  local coming = not plan.newest_last and plan.numbers or nil
+  local batch = plan.coded.count
+  local coming = not plan.newest_last and plan.companion_numbers or nil
   local task = trim.task(plan.policy, plan.memory, plan.agent_key, plan.count, batch + trim.spare, coming)
   local stored = 0
   while stored < batch do
@@ -100,9 +115,10 @@ end
 function store.carry_out(plans, token)
   for _, plan in ipairs(plans) do
     local batch, described = plan.coded.count, #plan.metadata
-    if #plan.ids ~= batch or (described ~= 0 and described ~= batch) then
+    local numbered = #(plan.numbers or plan.ids)
+    if numbered ~= batch or (described ~= 0 and described ~= batch) then
       local text = '%d states have %d timestamps and %d metadata'
-      errors.refuse('BADARG', text:format(batch, #plan.ids, described))
+      errors.refuse('BADARG', text:format(batch, numbered, described))
     end
     prepare(plan)
   end
@@ -113,8 +129,8 @@ function store.carry_out(plans, token)
       redis.call(unpack(update))
     end
     add_and_trim(plan)
-    tokens.keep(plan.memory.index, token, plan.ids[1])
-    firsts[i] = tonumber(plan.ids[1])
+    firsts[i] = tonumber((plan.numbers or plan.ids)[1])
+    tokens.keep(plan.memory.index, token, string.format('%.0f', firsts[i]))
   end
   return firsts
 end

@@ -37,7 +37,8 @@ function stream.must_follow(agent, last, ids)
   end
 end
 
--- Enters the memories first … last; about `entries` are kept. `metadata` has a text or '' for each, or none.
+-- Enters the memories first … last; about `entries` are kept. `metadata` has a text or '' for each, or
+-- none.
 function stream.add(index, entries, codec_name, ids, coded, metadata, first, last)
   local key = stream.key(index)
   for i = first, last do

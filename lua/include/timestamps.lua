@@ -44,7 +44,8 @@ function timestamps.now()
   return now[1] * 1000 + math.floor(now[2] / 1000)
 end
 
--- `count` ids in a row for new memories: from this millisecond on, but after `newest`, the newest id or nil.
+-- `count` timestamps in a row, numbers, for new memories: from this millisecond on, but after `newest`, the
+-- newest id or nil.
 function timestamps.following(newest, count)
   local first = timestamps.now()
   if newest then
@@ -53,11 +54,11 @@ function timestamps.following(newest, count)
   if first > timestamps.largest - count + 1 then
     errors.refuse('BADARG', 'no timestamps are left after ' .. newest)
   end
-  local ids = {}
+  local numbers = {}
   for i = 1, count do
-    ids[i] = to_id(first + i - 1)
+    numbers[i] = first + i - 1
   end
-  return ids
+  return numbers
 end
 
 return timestamps

@@ -31,7 +31,7 @@ NEEDED: list[list[str]] = [
     ["MSET", _KEY, "x"],
     ["JSON.MSET", _KEY, "$", "0"],
     ["JSON.MGET", _KEY, "$"],
-    ["RENAME", _KEY, _KEY],
+    *([name, _KEY, _KEY] for name in ("COPY", "RENAME")),
     *([name, _KEY] for name in ("EXISTS", "MGET", "PEXPIRETIME", "STRLEN", "UNLINK")),
     *([name, _KEY, "0", "x"] for name in ("GETRANGE", "SETRANGE")),
     *(

@@ -43,8 +43,8 @@ def recall_recent(systems: MemorySystems, agent_id: str, count: int, fields: str
     """Recall up to `count` memories of an agent, newest first."""
     checks.choice(fields, "fields", FIELDS)
     checks.integer(count, "count")
-    reply = yield from _recall(systems, "recall_recent", agent_id, [count], fields)
-    return parse_memories(agent_id, reply)
+    reply = yield from _recall(systems, "recall_recent", agent_id, [count], fields, "oldest")
+    return parse_memories(agent_id, reply)[::-1]
 
 
 def recall_between(

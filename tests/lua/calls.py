@@ -85,9 +85,9 @@ def recall_memories(node: redis.Redis, timestamps, agent: str = "a", fields="bot
     return _recall(node, "recall_memories", agent, _text(timestamps), fields, missing)
 
 
-def recall_recent(node: redis.Redis, count, agent: str = "a", fields="both"):
+def recall_recent(node: redis.Redis, count, agent: str = "a", fields="both", first="newest"):
     """Run recall_recent; return timestamps, float32[B, D], metadata texts."""
-    return _recall(node, "recall_recent", agent, count, fields)
+    return _recall(node, "recall_recent", agent, count, fields, first)
 
 
 def recall_range(node: redis.Redis, first, last, limit, order="oldest", *, agent: str = "a", fields="both"):

@@ -25,7 +25,8 @@ def values(node: redis.Redis, agent: str) -> list[bytes]:
 def recall_encoded(node: redis.Redis, *arguments) -> list:
     """Run recall_recent; return its reply."""
     agent_keys = (keys.index("a"), keys.agent_memory_system("a"))
-    return node.execute_command("EVAL_RO", scripts.load("recall_recent").text, 2, *agent_keys, *arguments)
+    program = scripts.load("recall_recent").text
+    return node.execute_command("EVAL_RO", program, 2, *agent_keys, *arguments, "newest")
 
 
 def measure(node: redis.Redis, encoder: str, input_dim=toy_codec.INPUT_DIM) -> list:
