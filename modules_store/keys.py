@@ -9,12 +9,16 @@ from __future__ import annotations
 
 
 def index(agent_id: str) -> str:
-    """Sorted set of the agent's timestamps, member and score; of a packed agent the directory, a string."""
+    """The agent's index, whose type is that of its layout.
+
+    "keys": a sorted set; member and score are the timestamp in milliseconds. "packed": a string, the
+    directory of the segments.
+    """
     return f"agent:{{{agent_id}}}:memories"
 
 
 def memory(agent_id: str, timestamp: int) -> str:
-    """One compressed memory: header and codes."""
+    """One compressed memory of the layout "keys": header and codes."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}"
 
 
@@ -34,7 +38,7 @@ def own_prefix(agent_id: str) -> str:
 
 
 def memory_metadata(agent_id: str, timestamp: int) -> str:
-    """RedisJSON document of one memory; exists only where metadata was given."""
+    """RedisJSON document of one memory; exists only where metadata was given, for packed ones by policy."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}:meta"
 
 

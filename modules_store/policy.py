@@ -1,4 +1,4 @@
-"""What is kept of an agent's memories, and how: the policy that goes with each store and stands in its document."""
+"""What is kept of an agent's memories, and how: the policy that goes with each store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 from modules_store import checks, errors, retention
 from modules_store.retention import Oldest, Retention
-
 
 LAYOUTS = ("keys", "packed")
 
@@ -32,8 +31,8 @@ class Policy:
     """How Redis keeps the memories of an agent that has none yet: "keys", each by itself, or "packed", in
     segments of up to a thousand. An agent that has memories goes on as it is; `convert_agent` changes it."""
     documents: bool = False
-    """Whether the metadata of packed memories are RedisJSON documents, one each, for `find_memories`; with the
-    layout "keys" they always are."""
+    """Whether the metadata of packed memories are RedisJSON documents, one each, for `find_memories`; with
+    the layout "keys" they always are."""
 
     def __post_init__(self) -> None:
         if not retention.is_retention(self.retention):

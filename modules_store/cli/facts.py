@@ -31,11 +31,13 @@ NEEDED: list[list[str]] = [
     ["MSET", _KEY, "x"],
     ["JSON.MSET", _KEY, "$", "0"],
     ["JSON.MGET", _KEY, "$"],
+    *([name, _KEY, _KEY] for name in ("COPY", "RENAME")),
     *([name, _KEY] for name in ("EXISTS", "MGET", "PEXPIRETIME", "STRLEN", "UNLINK")),
+    *([name, _KEY, "0", "x"] for name in ("GETRANGE", "SETRANGE")),
     *(
         [name, _KEY, "x", "x"]
         for name in (
-            *("APPEND", "COPY", "GET", "GETRANGE", "RENAME", "SETRANGE", "HDEL", "HGET", "HINCRBY", "HLEN", "HMGET", "HSET", "JSON.DEL"),
+            *("APPEND", "GET", "HDEL", "HGET", "HINCRBY", "HLEN", "HMGET", "HSET", "JSON.DEL"),
             *("JSON.GET", "JSON.NUMINCRBY", "JSON.SET", "LPUSH", "LRANGE", "LTRIM", "PEXPIREAT", "SET"),
             *("TYPE", "XADD", "XDEL", "ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZRANGE", "ZREM"),
         )

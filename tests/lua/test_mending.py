@@ -137,11 +137,21 @@ def test_restore_documents(filled):
 
 def test_agent_stats(filled):
     memories, oldest, newest, _, system, sizes, sampled, forms, layout = run(filled, "agent_stats", 2)
-    assert (memories, oldest, newest, sampled) == (5, b"1", b"5", 2)
+    assert (memories, oldest, newest, sampled, layout) == (5, b"1", b"5", 2, b"keys")
     assert json.loads(system)["name"] == "toy"
     assert forms == [[0, 1, 18, 2]]
     assert len(sizes) == 7
     assert all(size > 0 for size in sizes)
+
+
+def test_summarize_agents(filled):
+    indexes = [keys.index(agent) for agent in ("a", "a", "nobody")]
+    of_slot = run(filled, "summarize_agents", agent_keys=indexes[:2])
+    assert of_slot == [[5, b"1", b"5", b"keys"]] * 2
+    assert run(filled, "summarize_agents", agent_keys=indexes[2:]) == [[0, None, None, b"keys"]]
+    filled.set(indexes[2], "no directory of segments")
+    with refused("WRONGTYPE agent:{nobody}:memories is a string that is no directory"):
+        run(filled, "summarize_agents", agent_keys=indexes[2:])
 
 
 @pytest.mark.parametrize("name", CALLS)
