@@ -27,16 +27,6 @@ def memory_prefix(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:memory:"
 
 
-def segment_prefix(agent_id: str) -> str:
-    """What the keys of all segments of a packed agent begin with: a number follows, and the column."""
-    return f"agent:{{{agent_id}}}:segment:"
-
-
-def own_prefix(agent_id: str) -> str:
-    """What all keys of one agent begin with."""
-    return f"agent:{{{agent_id}}}:"
-
-
 def memory_metadata(agent_id: str, timestamp: int) -> str:
     """RedisJSON document of one memory; exists only where metadata was given, for packed ones by policy."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}:meta"

@@ -18,9 +18,9 @@
 local directory = {}
 
 local HEAD_BYTES, ENTRY_BYTES = 8, 64
-local HEAD = '<c4I4' -- FORMAT, the number of the next segment
+local HEAD = '<I4I4' -- format of the directory, the number of the next segment
 local ENTRY = '<i8i8i8i8i8I4I4I4I4I4Bc3'
-local FORMAT = 'dir1' -- by which a directory is known, and its version
+local FORMAT = 1
 local SMALL_BYTES = HEAD_BYTES + 64 * ENTRY_BYTES
 local LOOKS = 4
 local EXPIRING, GROWN, DOCUMENTS = 1, 2, 4
@@ -50,13 +50,12 @@ end
 function directory.size(memory)
   if not memory.segments then
     local bytes = redis.call('STRLEN', memory.key)
+    if bytes > 0 and (bytes - HEAD_BYTES) % ENTRY_BYTES ~= 0 then
+      errors.refuse('WRONGTYPE', memory.key .. ' is a string that is no directory of segments')
+    end
     memory.segments, memory.entries = math.max(0, (bytes - HEAD_BYTES) / ENTRY_BYTES), {}
     if bytes > 0 and bytes <= SMALL_BYTES then
       read_all(memory)
-    end
-    local head = memory.text or bytes > 0 and redis.call('GETRANGE', memory.key, 0, HEAD_BYTES - 1)
-    if head and (head:sub(1, #FORMAT) ~= FORMAT or memory.segments % 1 ~= 0) then
-      errors.refuse('WRONGTYPE', 'key ' .. memory.key .. ' holds a string that is no directory of segments')
     end
   end
   return memory.segments

@@ -5,7 +5,6 @@
 -- = its id, layout}. While an agent is converted, the index of the older memories, which are in the new
 -- layout already, is agent:{ID}:memories:older.
 -- @include errors
--- @include directory
 -- @include layout_keys
 -- @include layout_packed
 -- @include layout_mixed
@@ -17,9 +16,6 @@ local function handle(index, key, name)
   local methods = name == 'packed' and layout_packed or layout_keys
   local memory = { index = index, key = key, layout = name }
   memory.agent = index:sub(#'agent:{' + 1, -#'}:memories' - 1)
-  if name == 'packed' then
-    directory.size(memory) -- a string that is no directory is refused
-  end
   return setmetatable(memory, { __index = methods })
 end
 

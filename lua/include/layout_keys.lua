@@ -192,11 +192,6 @@ function layout_keys:enter(ids)
   end)
 end
 
--- The numbers of the segments that these memories are in, as keys of a table: none.
-function layout_keys:segment_numbers()
-  return {}
-end
-
 -- How many bytes of the server's memory the values of ids take, and their metadata.
 function layout_keys:usage(ids)
   local prefix, values, metadata = key_prefix(self.index), 0, 0

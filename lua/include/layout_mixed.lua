@@ -289,9 +289,9 @@ function layout_mixed:drop(ids)
   return dropped
 end
 
-function layout_mixed:segment_numbers()
-  local packed = self.older.layout == 'packed' and self.older or self.newer
-  return packed:segment_numbers()
+function layout_mixed:adopt(number)
+  local packed = self.older.adopt and self.older or self.newer
+  return packed:adopt(number)
 end
 
 return layout_mixed

@@ -210,18 +210,14 @@ function layout_packed:replace(ids, coded)
   packed_writing.replace(self, to_numbers(ids), coded)
 end
 
--- Nothing is found by its timestamp alone that the directory does not have.
+-- Nothing is found by its timestamp alone that the directory does not have: see adopt.
 function layout_packed:enter()
 end
 
--- The numbers of all segments, as keys of a table.
-function layout_packed:segment_numbers()
-  local numbers = {}
-  directory.read_all(self)
-  for i = 1, directory.size(self) do
-    numbers[directory.entry(self, i).number] = true
-  end
-  return numbers
+-- Enters the memories of a segment that the directory does not have, as is left where Redis has evicted that;
+-- returns how many were entered.
+function layout_packed:adopt(number)
+  return packed_writing.adopt(self, number)
 end
 
 function layout_packed:usage(ids)

@@ -218,4 +218,23 @@ function packed_writing.replace(memory, times, coded)
   end)
 end
 
+-- Enters the memories of segment `number`, which the directory does not have, and removes it; returns how
+-- many they are. Those whose timestamps are taken are not entered.
+function packed_writing.adopt(memory, number)
+  for i = 1, directory.size(memory) do
+    if directory.entry(memory, i).number == number then
+      return 0
+    end
+  end
+  local e, each = segments.recover(memory, number), {}
+  for _, one in ipairs(e and segments.memories(memory, e) or {}) do
+    if not packed_pages.locate(memory, one.timestamp) then
+      each[#each + 1] = one
+    end
+  end
+  packed_writing.put(memory, each)
+  segments.remove(memory, { number = number })
+  return #each
+end
+
 return packed_writing

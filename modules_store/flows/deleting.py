@@ -36,13 +36,10 @@ def delete_agent(agent_id: str) -> Flow[int]:
     deleted = yield from _delete_indexed(agent_id, "keep")
     cursor = None
     while cursor != 0:
-        pattern = glob_escaped(keys.own_prefix(agent_id)) + "*"
+        pattern = glob_escaped(keys.memory_prefix(agent_id)) + "*"
         reply = yield command("SCAN", cursor or 0, "MATCH", pattern, "COUNT", SCAN_COUNT)
         cursor, names = int(reply[0]), reply[1]
         deleted += yield from delete_memories(agent_id, timestamps_of(agent_id, names))
-        if segments := segments_of(agent_id, names):
-            numbers = json.dumps(sorted(segments))
-            yield from run(script("repair_segments", [keys.index(agent_id)], numbers, "drop"))
     return deleted + (yield from _delete_indexed(agent_id, "drop"))
 
 
@@ -65,10 +62,3 @@ def timestamps_of(agent_id: str, names: Iterable[bytes]) -> set[int]:
     prefix = keys.memory_prefix(agent_id).encode()
     found = (re.fullmatch(rb"(\d{1,16})(?::meta)?", name.removeprefix(prefix)) for name in names)
     return {int(match[1]) for match in found if match and int(match[1]) <= checks.MAX_TIMESTAMP}
-
-
-def segments_of(agent_id: str, names: Iterable[bytes]) -> set[int]:
-    """Return the numbers of the segments whose columns have these names; what else there is is passed over."""
-    prefix = keys.segment_prefix(agent_id).encode()
-    found = (re.fullmatch(rb"(\d{1,10})(?::rows|:metadata)?", name.removeprefix(prefix)) for name in names)
-    return {int(match[1]) for match in found if match and int(match[1]) < 2**32}

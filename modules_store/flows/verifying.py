@@ -15,7 +15,7 @@ from typing import Any
 from modules_store import checks, keys
 from modules_store.commands import command, script
 from modules_store.flows import Flow, ResponseError, run
-from modules_store.flows.deleting import SCAN_COUNT, glob_escaped, segments_of, timestamps_of
+from modules_store.flows.deleting import SCAN_COUNT, glob_escaped, timestamps_of
 from modules_store.flows.restoring import restore_documents
 from modules_store.flows.systems import MemorySystems
 from modules_store.integrity import Finding, Repaired, Verification
@@ -42,8 +42,7 @@ def verify_agent(agent_id: str) -> Flow[Verification]:
 
     def note(found: Found) -> Flow[None]:
         for kind, timestamps in found.items():
-            if kind != "segments":
-                findings[kind] = findings.get(kind, Finding()) + [int(one) for one in timestamps]
+            findings[kind] = findings.get(kind, Finding()) + [int(one) for one in timestamps]
         yield from ()
 
     memories, wrong = yield from _survey(agent_id, note)
@@ -85,14 +84,8 @@ def _restore(systems: MemorySystems, agent_id: str) -> Flow[int]:
 def _mend(agent_id: str, found: Found) -> Flow[Repaired]:
     if undecodable := found.get("undecodable"):
         yield from _try_to_decode(agent_id, undecodable)
+    wanted = [int(one) for kind, some in found.items() if kind != "undecodable" for one in some]
     done = Repaired()
-    if segments := found.get("segments"):
-        documents = [keys.index(agent_id), keys.agent_metadata(agent_id)]
-        call = script("repair_segments", documents, json.dumps(segments), "enter", repeatable=True)
-        entered, _ = yield from run(call)
-        done += Repaired(indexed=entered)
-    left_alone = ("undecodable", "segments")
-    wanted = [int(one) for kind, some in found.items() if kind not in left_alone for one in some]
     for start in range(0, len(wanted), checks.MAX_BATCH):
         done += yield from _repair(agent_id, wanted[start : start + checks.MAX_BATCH], "keep")
     return done
@@ -132,7 +125,7 @@ def _survey(agent_id: str, visit: Visit) -> Flow[tuple[int, list[str]]]:
             seen.update(int(one) for some in strangers.values() for one in some)
             yield from visit(strangers)
 
-    wrong += yield from _visit_keys(agent_id, visit_strangers, visit)
+    yield from _visit_keys(agent_id, visit_strangers)
     for key in (keys.importance(agent_id), keys.priorities(agent_id)):
         if key not in wrong:
             yield from _visit_members(key, visit_strangers)
@@ -174,29 +167,14 @@ def _visit_index(agent_id: str, visit: Visit) -> Flow[int]:
     return memories
 
 
-def _visit_keys(
-    agent_id: str, visit: Callable[[Iterable[int]], Flow[None]], visit_strays: Visit
-) -> Flow[list[str]]:
-    """Visit the timestamps of all values and metadata, by a SCAN of the whole keyspace.
-
-    Return the names of segments that the directory does not have and that cannot be read.
-    """
-    pattern = glob_escaped(keys.own_prefix(agent_id)) + "*"
+def _visit_keys(agent_id: str, visit: Callable[[Iterable[int]], Flow[None]]) -> Flow[None]:
+    """Visit the timestamps of all values and metadata, by a SCAN of the whole keyspace."""
+    pattern = glob_escaped(keys.memory_prefix(agent_id)) + "*"
     cursor = None
-    seen: set[int] = set()
-    unreadable: list[int] = []
     while cursor != 0:
         reply = yield command("SCAN", cursor or 0, "MATCH", pattern, "COUNT", SCAN_COUNT)
         cursor = int(reply[0])
         yield from visit(timestamps_of(agent_id, reply[1]))
-        if new := sorted(segments_of(agent_id, reply[1]) - seen):
-            seen.update(new)
-            call = script("verify_segments", [keys.index(agent_id)], json.dumps(new))
-            timestamps, strays, damaged = yield from run(call)
-            unreadable += damaged
-            if strays:
-                yield from visit_strays({"not_indexed": timestamps, "segments": strays})
-    return [f"{keys.segment_prefix(agent_id)}{number}" for number in unreadable]
 
 
 def _visit_members(key: str, visit: Callable[[Iterable[int]], Flow[None]]) -> Flow[None]:
