@@ -68,7 +68,7 @@ local function columns_of_pieces(pieces)
       local there = piece.times and piece.codes and not (piece.expired and piece.expired[i])
       n = n + 1
       columns.entries[n], columns.times[n] = e, piece.times and piece.times[i] or e.first
-      columns.codes[n] = there and piece.codes:sub((i - 1) * width + 1, i * width)
+      columns.codes[n] = there and piece.codes:sub((i - 1) * width + 1, i * width) or false
     end
   end
   return columns
@@ -92,7 +92,7 @@ local function read_group(memory, group, columns)
       or segments.codes(memory, e, row, row)
     local time = segments.timestamp(e, text, at)
     local there = time and #code == width and not (now and segments.expiry(e, text, at) <= now)
-    entries[n], times[n], codes[n] = e, time or e.first, there and code
+    entries[n], times[n], codes[n] = e, time or e.first, there and code or false
   end
 end
 
