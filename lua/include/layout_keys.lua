@@ -74,6 +74,11 @@ function layout_keys:at_ranks(wanted)
   return (ranks.read(self.key, wanted))
 end
 
+-- A page of up to `limit` memories, oldest first, from the one of that rank on.
+function layout_keys:from_rank(first, limit)
+  return redis.call('ZRANGE', self.key, first, first + limit - 1)
+end
+
 -- A page of the memories with these ids, in their order. What there is not is in it, as gone.
 function layout_keys:at(ids)
   return ids

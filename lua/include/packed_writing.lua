@@ -162,11 +162,14 @@ end
 
 -- Calls change(memories, nil where they are gone; changes by timestamp) for each segment that has some of
 -- `changes`, {timestamp, …}; the segment gets the memories that it returns, or stays as it is where that is
--- nil. Returns whether some of the segments have documents.
+-- nil. Returns whether there may be documents: some of the segments have them, or what is in none was left by
+-- one that is gone.
 local function change_segments(memory, changes, change)
   local documents_too = false
   local groups = by_segment(changes, function(one)
-    return (packed_pages.locate(memory, one.timestamp))
+    local i = packed_pages.locate(memory, one.timestamp)
+    documents_too = documents_too or not i
+    return i
   end)
   for _, group in ipairs(groups) do
     local change_at = {}
