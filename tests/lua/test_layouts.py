@@ -49,9 +49,11 @@ class Agent:
         return sorted(self.gone.union(self.rows))
 
     def notice(self) -> None:
-        """Forget what is gone and not indexed any more; all else must be indexed."""
+        """Forget what is gone and not indexed any more, as a repair does; all else must be indexed."""
         if self.gone:
-            self.gone = {int(one) for one in self.call("indexed", ids=sorted(self.gone))[0]}
+            _, forgotten = self.call("indexed", ids=sorted(self.gone))
+            self.gone -= {int(one) for one in forgotten}
+            assert self.call("drop", ids=[int(one) for one in forgotten]) == 0  # their documents
         assert self.call("count") == len(self.rows) + len(self.gone)
 
     def check(self, method: str, expected: list[int], **arguments) -> None:
