@@ -9,6 +9,7 @@
 -- @include codec
 -- @include documents when used
 -- @include ranks
+-- @include segments when used
 local layout_keys = {}
 
 local function key_prefix(index)
@@ -195,6 +196,11 @@ function layout_keys:enter(ids)
     end
     redis.call('ZADD', self.key, unpack(scores))
   end)
+end
+
+-- The timestamps and columns of a segment that a packed agent has lost: here none is entered, all are columns.
+function layout_keys:strays(number)
+  return {}, segments.columns(self, number)
 end
 
 -- How many bytes of the server's memory the values of ids take, and their metadata.

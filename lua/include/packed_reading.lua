@@ -3,6 +3,7 @@
 -- are wanted, from the whole of it.
 -- @include timestamps
 -- @include documents when used
+-- @include directory when used
 -- @include segments when used
 -- @include packed_pages when used
 local packed_reading = {}
@@ -218,6 +219,14 @@ function packed_reading.timestamps(memory, page)
   end
   packed_pages.each_piece(memory, page, add)
   return times, lost
+end
+
+-- The timestamp of the memory of that rank; the segment's last where it is gone.
+function packed_reading.timestamp_at(memory, rank)
+  local e = directory.entry(memory, directory.at_rank(memory, rank))
+  local row = e.skip + rank - (e.position - directory.entry(memory, 1).position)
+  local text = segments.rows_text(memory, e, row, row)
+  return text ~= '' and segments.timestamps(e, text)[1] or e.last
 end
 
 -- The metadata of rows first … last, JSON texts, false where there are none.
