@@ -75,8 +75,11 @@ def repair_agent(systems: MemorySystems, agent_id: str) -> Flow[Repaired]:
     checks.agent_id(agent_id)
     done = Repaired(documents=(yield from _restore(systems, agent_id)))
 
+    undecodable = False
+
     def mend(found: Found) -> Flow[None]:
-        nonlocal done
+        nonlocal done, undecodable
+        undecodable = undecodable or bool(found.get("undecodable"))
         done += yield from _mend(agent_id, found)
 
     def mend_segments(numbers: list[int]) -> Flow[None]:
@@ -86,8 +89,9 @@ def repair_agent(systems: MemorySystems, agent_id: str) -> Flow[Repaired]:
         done += Repaired(indexed=entered, removed=removed)
 
     yield from _survey(agent_id, mend, mend_segments)
-    if restored := (yield from _restore(systems, agent_id)):  # there is an index again, that was lost
-        done += Repaired(documents=restored)
+    restored = yield from _restore(systems, agent_id)
+    done += Repaired(documents=restored)
+    if restored or undecodable:  # there is an index again, that was lost; or a decoder
         yield from _survey(agent_id, mend, mend_segments)
     if (yield from _total_is_wrong(agent_id)):
         yield from _repair(agent_id, [], "anew")
