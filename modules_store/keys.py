@@ -17,6 +17,31 @@ def index(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:memories"
 
 
+def older_index(agent_id: str) -> str:
+    """Index of the older memories, in the new layout, of an agent that is being converted."""
+    return f"agent:{{{agent_id}}}:memories:older"
+
+
+def agent_prefix(agent_id: str) -> str:
+    """What all keys of an agent begin with."""
+    return f"agent:{{{agent_id}}}:"
+
+
+def segment_codes(agent_id: str, number: int) -> str:
+    """Codes of the memories of one segment of a packed agent, one after another."""
+    return f"agent:{{{agent_id}}}:segment:{number}"
+
+
+def segment_rows(agent_id: str, number: int) -> str:
+    """Timestamps of the memories of one segment, where their metadata end, and when they expire."""
+    return f"agent:{{{agent_id}}}:segment:{number}:rows"
+
+
+def segment_metadata(agent_id: str, number: int) -> str:
+    """Metadata of the memories of one segment as JSON texts, one after another."""
+    return f"agent:{{{agent_id}}}:segment:{number}:metadata"
+
+
 def memory(agent_id: str, timestamp: int) -> str:
     """One compressed memory of the layout "keys": header and codes."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}"

@@ -3,6 +3,7 @@
 -- are wanted, from the whole of it.
 -- @include timestamps
 -- @include documents
+-- @include directory
 -- @include segments
 -- @include packed_pages
 local packed_reading = {}
@@ -67,7 +68,7 @@ local function columns_of_pieces(pieces)
       local there = piece.times and piece.codes and not (piece.expired and piece.expired[i])
       n = n + 1
       columns.entries[n], columns.times[n] = e, piece.times and piece.times[i] or e.first
-      columns.codes[n] = there and piece.codes:sub((i - 1) * width + 1, i * width)
+      columns.codes[n] = there and piece.codes:sub((i - 1) * width + 1, i * width) or false
     end
   end
   return columns
@@ -92,7 +93,7 @@ local function read_group(memory, group, columns)
       or segments.codes(memory, e, row, row)
     local time = segments.timestamp(e, text, at)
     local there = time and #code == width and not (now and segments.expiry(e, text, at) <= now)
-    entries[n], times[n], codes[n] = e, time or e.first, there and code
+    entries[n], times[n], codes[n] = e, time or e.first, there and code or false
   end
 end
 
@@ -218,6 +219,14 @@ function packed_reading.timestamps(memory, page)
   end
   packed_pages.each_piece(memory, page, add)
   return times, lost
+end
+
+-- The timestamp of the memory of that rank; the segment's last where it is gone.
+function packed_reading.timestamp_at(memory, rank)
+  local e = directory.entry(memory, directory.at_rank(memory, rank))
+  local row = e.skip + rank - (e.position - directory.entry(memory, 1).position)
+  local text = segments.rows_text(memory, e, row, row)
+  return text ~= '' and segments.timestamps(e, text)[1] or e.last
 end
 
 -- The metadata of rows first … last, JSON texts, false where there are none.

@@ -191,8 +191,7 @@ end
 -- The entry of a new segment without memories, for some of a kind from the timestamp `base` on.
 function segments.new(memory, kind, base)
   local number = directory.new_number(memory, function(number)
-    local codes, rows = segments.keys(memory, { number = number })
-    return redis.call('EXISTS', codes, rows) > 0
+    return redis.call('EXISTS', segments.keys(memory, { number = number })) > 0
   end)
   return {
     number = number, header = kind.header, width = kind.width, expiring = kind.expiring,
@@ -332,6 +331,17 @@ function segments.recover(memory, number)
   end
   e.rows, e.text_bytes = rows - skip, text_ends(e, segments.rows_text(memory, e, rows - 1, rows - 1))[1]
   return e
+end
+
+-- The names of the columns that there are of segment `number`.
+function segments.columns(memory, number)
+  local names = {}
+  for _, key in ipairs({ segments.keys(memory, { number = number }) }) do
+    if redis.call('EXISTS', key) == 1 then
+      names[#names + 1] = key
+    end
+  end
+  return names
 end
 
 -- Removes the columns.

@@ -69,7 +69,7 @@ def test_delete_memories(filled):
     assert run(filled, "delete_memories", "[2,4,9]") == 0
     assert filled.zrange(keys.index("a"), 0, -1) == [b"1", b"3", b"5"]
     assert filled.xlen(keys.stream("a")) == 3
-    assert run(filled, "verify_memories", "", 100) == [None, 3, [], [], [], []]
+    assert run(filled, "verify_memories", "", 100) == [None, 3, [], [], [], [], 0]
 
 
 def test_delete_agent_step_by_step(filled):
@@ -91,8 +91,8 @@ def test_verify_memories_page_by_page(filled):
     filled.delete(keys.memory("a", 1))
     filled.set(keys.memory("a", 2), "")
     filled.hdel(keys.sizes("a"), "4")
-    assert run(filled, "verify_memories", "", 3) == [b"3", 3, [b"1"], [b"2"], [], []]
-    assert run(filled, "verify_memories", "3", 3) == [None, 2, [], [], [], [b"4"]]
+    assert run(filled, "verify_memories", "", 3) == [b"3", 3, [b"1"], [b"2"], [], [], 1]
+    assert run(filled, "verify_memories", "3", 3) == [None, 2, [], [], [], [b"4"], 0]
     filled.delete(keys.decoder("toy", 1))
     assert run(filled, "verify_memories", "3", 3)[3:5] == [[], [b"4", b"5"]]
 
@@ -161,7 +161,7 @@ def test_nothing_there(node, name):
         "delete_memories": 0,
         "drop_lost": 0,
         "verify_agent": [[], None],
-        "verify_memories": [None, 0, [], [], [], []],
+        "verify_memories": [None, 0, [], [], [], [], 0],
         "verify_found": [[], [b"1", b"2"]],
         "repair_memories": [0, 0, 0, 2, 0],
         "restore_documents": 2,
@@ -203,7 +203,7 @@ def test_what_is_refused(filled, name, arguments, says):
 def test_as_many_as_one_call_may_have(node):
     stamps = list(range(16_384))
     calls.store(node, toy_codec.states(16_384), timestamps=stamps)
-    assert run(node, "verify_memories", "", 16_384)[1:] == [16_384, [], [], [], []]
+    assert run(node, "verify_memories", "", 16_384)[1:] == [16_384, [], [], [], [], 0]
     node.delete(*(keys.memory("a", t) for t in stamps[:8000]))
     assert run(node, "drop_lost", json.dumps(stamps)) == 8000
     assert run(node, "repair_memories", json.dumps(stamps), "keep") == [0, 0, 0, 8000, 0]
