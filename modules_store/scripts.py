@@ -1,8 +1,8 @@
 """The Lua programs that run inside Redis: pastes their includes in, and makes them one library of functions.
 
-A server of Redis 7 or later has the library, a function for each program, from the first call that misses it: what
-programs share is made once, and not anew each time one runs. Library and functions are named by the hash of their
-text, so clients of several versions share a server. Older servers run each program as a script.
+A server of Redis 7 or later has the library, a function for each program, from the first call that misses it:
+what programs share is made once, and not anew each time one runs. Library and functions are named by the hash
+of their text, so clients of several versions share a server. Older servers run each program as a script.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ANY_VERSION = "@version@"
 
 @dataclass(frozen=True)
 class Script:
-    """One program: its function in the library; its own text and SHA1, for EVALSHA; whether a replica may run it."""
+    """One program: its function; its own text and SHA1, for EVALSHA; whether a replica may run it."""
 
     function: str
     text: str
@@ -92,7 +92,7 @@ def _function(name: str, flags: str, body: str) -> str:
 
 
 def _tables(text: str) -> dict[str, str]:
-    """Return the files of `lua/include` that `text` asks for, as local tables, each after those that it needs."""
+    """Return the includes that `text` asks for, as local tables, each after those that it needs itself."""
     tables: dict[str, str] = {}
     for name in _INCLUDE.findall(text):
         if name not in tables:
@@ -105,10 +105,11 @@ def _tables(text: str) -> dict[str, str]:
 
 
 def _read(path: str) -> str:
-    return _folder().joinpath(path).read_text(encoding="utf-8")
+    text: str = _folder().joinpath(path).read_text(encoding="utf-8")
+    return text
 
 
-def _folder() -> Traversable:
+def _folder() -> Traversable | Path:
     packaged = resources.files("modules_store").joinpath("lua")
     # An editable install leaves the folder where it is in the checkout: beside the package, not in it.
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "lua"
