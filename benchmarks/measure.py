@@ -49,6 +49,7 @@ def bytes_each(client: redis.Redis, count: int, store: Callable[[], object]) -> 
 
 def _used_bytes(client: redis.Redis) -> int:
     client.script_flush("SYNC")
+    client.function_flush("SYNC")
     seen = [-1]
     while len(seen) < 4 or max(seen[-4:]) - min(seen[-4:]) > STILL_BYTES:
         time.sleep(0.5)

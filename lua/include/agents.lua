@@ -5,7 +5,7 @@
 -- @include arguments
 -- @include codec
 -- @include layout
--- @include companions when used
+-- @include companions
 local agents = {}
 
 local LOOKS = 100 -- memories that are asked which generation is the agent's own, where nothing else says it

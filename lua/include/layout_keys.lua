@@ -7,7 +7,7 @@
 -- @include errors
 -- @include chunks
 -- @include codec
--- @include documents when used
+-- @include documents
 -- @include ranks
 local layout_keys = {}
 

@@ -7,12 +7,12 @@
 -- is the column of timestamps, the segment counts as one memory, at its first timestamp, until it is dropped.
 -- @include errors
 -- @include timestamps
--- @include documents when used
--- @include directory when used
--- @include segments when used
--- @include packed_pages when used
--- @include packed_reading when used
--- @include packed_writing when used
+-- @include documents
+-- @include directory
+-- @include segments
+-- @include packed_pages
+-- @include packed_reading
+-- @include packed_writing
 local layout_packed = {}
 
 local function to_numbers(ids)

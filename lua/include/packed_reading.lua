@@ -2,9 +2,9 @@
 -- done for each memory but for its timestamp; scattered ones are read row by row, or where many of a segment
 -- are wanted, from the whole of it.
 -- @include timestamps
--- @include documents when used
--- @include segments when used
--- @include packed_pages when used
+-- @include documents
+-- @include segments
+-- @include packed_pages
 local packed_reading = {}
 
 local sub = string.sub

@@ -6,7 +6,7 @@
 -- The head of the rows says what the directory's entry does, for who has lost that. Rows are counted from 0,
 -- those that were dropped at the beginning of a segment included. Any column may be gone where Redis evicts.
 -- @include chunks
--- @include directory when used
+-- @include directory
 local segments = {
   largest_span = 2 ^ 32 - 1, -- milliseconds from base to the newest memory
 }
