@@ -40,6 +40,8 @@ GOOD = Facts(
     refused=[],
     codecs=[Codec("drone", [1, 2], [])],
     unpublished={},
+    library="modules_store_1",
+    libraries=["modules_store_1"],
     packages={"modules-store": "0.1.0", "redis": "6.4.0", "hiredis": "3.2.1"},
 )
 
@@ -105,8 +107,8 @@ def test_a_good_server():
         (told(cluster_enabled=1), "cluster", UNKNOWN, "unknown"),
         (told(connected_clients=9500), "connections", WARN, "9,500 of 10,000"),
         (told(rejected_connections=3), "connections", OK, "3 were refused"),
-        (replace(GOOD, slowest=("EVALSHA", 250_000)), "latency", WARN, "EVALSHA took 250 ms"),
-        (replace(GOOD, slowest=("EVALSHA", 20_000)), "latency", OK, "EVALSHA, 20 ms"),
+        (replace(GOOD, slowest=("FCALL", 250_000)), "latency", WARN, "FCALL took 250 ms"),
+        (replace(GOOD, slowest=("FCALL", 20_000)), "latency", OK, "FCALL, 20 ms"),
         (replace(GOOD, refused=["ZADD", "SET"]), "rights", PROBLEM, "user default may not run ZADD, SET"),
         (replace(GOOD, refused=None, user=None), "rights", UNKNOWN, "what this user may run"),
         (
@@ -228,12 +230,12 @@ def test_rights_that_are_missing(filled, as_user, redis_client):
     url = as_user("~agent:*", "~memory_system*", "+@all", "-zadd", "-json.set")
     assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run JSON.SET, ZADD")
     url = as_user("~other:*", "~memory_system*", "+@all")
-    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run EVALSHA with an agent's keys")
-    url = as_user("~*", "+@all", "-evalsha")
-    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run EVALSHA")
-    redis_client.script_flush()
-    url = as_user("~*", "+@all", "-script|load")
-    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run SCRIPT LOAD")
+    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run FCALL_RO with an agent's keys")
+    url = as_user("~*", "+@all", "-fcall")
+    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run FCALL")
+    redis_client.function_flush()
+    url = as_user("~*", "+@all", "-function|load")
+    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run FUNCTION LOAD")
 
 
 def test_the_documented_rights_suffice(filled, as_user):
