@@ -20,9 +20,9 @@ LIBRARIES = "modules_store_*"
 _FLAGS = re.compile(r"#!lua(?: flags=([\w,-]+))?\n")
 _INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
 
-# The programs find keys and arguments under the names that they have in scripts; they are forgotten after a call,
-# since a batch of states may be large. While a library loads not even `string` is there, so the includes are made
-# by the first call, for all that come after it.
+# Programs find keys and arguments under the names that they have in scripts. Both are forgotten after a call,
+# since a batch of states may be large. A library that loads finds not even `string`, so the first call makes
+# the includes, for all that come after it.
 _BEGIN = """local KEYS, ARGV, are_made, make_includes
 local function register(name, flags, program)
   local function call(keys, args)
