@@ -1,4 +1,4 @@
-"""The library of functions: who loads it, who has it after a restart or as a replica, what goes without it."""
+"""The library of functions: who loads it, who has it after a restart or as a replica, what goes without."""
 
 from __future__ import annotations
 

@@ -70,9 +70,9 @@ def drive(client: redis.Redis, flow, commands: int) -> ReEncoded | None:
     return None
 
 
-SENT_BEFORE_STEPS = 7
-"""Of a flow whose scripts the server does not know: two documents; the switch, which has to be loaded and
-sent again; the first step, which has to be loaded."""
+SENT_BEFORE_STEPS = 5
+"""Of a flow whose functions the server does not know: two documents; the switch, for which they are loaded, and
+which is sent again."""
 
 
 def re_encoding(step: int, agent: str = "a"):
@@ -175,6 +175,7 @@ def test_a_server_that_is_killed_in_the_middle(start_server, tmp_path, steps):
         toy_codec.publish(client, "other", half=True)
         with RedisAgentMemory(server.url, codec="toy") as store:
             timestamps = store.store_agent_memories("a", ROWS)
+        client.function_flush()
         drive(client, re_encoding(step=10), SENT_BEFORE_STEPS + steps)
         before = formats(client)
         assert before == ({b"\x01\x01\x00", b"\x14\x01\x00"} if steps else {b"\x01\x01\x00"})
