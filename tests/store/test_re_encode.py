@@ -71,8 +71,8 @@ def drive(client: redis.Redis, flow, commands: int) -> ReEncoded | None:
 
 
 SENT_BEFORE_STEPS = 5
-"""Of a flow whose functions the server does not know: two documents; the switch, for which they are loaded, and
-which is sent again."""
+"""Of a flow whose functions the server does not know: two documents; the switch, for which they are loaded
+and which is then sent again."""
 
 
 def re_encoding(step: int, agent: str = "a"):
