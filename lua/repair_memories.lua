@@ -57,7 +57,8 @@ return errors.guard(function()
   if ARGV[2] == 'anew' then
     companions.clear(index)
   end
-  local lost = memories.drop(memory, gone)
+  local known = memory:indexed(gone)
+  local lost = memories.drop(memory, gone) -- more than known, where several have one timestamp left
   memories.drop(memory, corrupt)
   local _, strangers = memory:indexed(without(found.ids, { corrupt }))
   memory:enter(strangers)
@@ -67,6 +68,6 @@ return errors.guard(function()
   end
   agents.count_gone(agent_key, lost)
   agents.count_up(agent_key, 'lost', #corrupt)
-  agents.count_up(agent_key, 'repaired', #strangers + #gone - lost + #lacking)
-  return { lost, #corrupt, #strangers, #gone - lost, #lacking }
+  agents.count_up(agent_key, 'repaired', #strangers + #gone - #known + #lacking)
+  return { lost, #corrupt, #strangers, #gone - #known, #lacking }
 end)

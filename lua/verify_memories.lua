@@ -5,7 +5,8 @@
      ARGV[1] cursor that the step before returned; empty text to begin. ARGV[2] step, how many memories to
      look at.
      Returns {cursor or false after the last memory, looked at, without value, corrupt, undecodable,
-     lacking}, four lists of timestamps. Undecodable are those of which cannot be told whether they are
+     lacking, lost}, four lists of timestamps and how many have no value: of those whose timestamps are gone
+     as well, some have one between them. Undecodable are those of which cannot be told whether they are
      corrupt, as their decoder is missing or fails, or memory_system is missing; lacking those that are not,
      or otherwise, in the companion of the agent's retention.
      Errors MEMERR BADARG NOMODELS WRONGTYPE.
@@ -32,5 +33,8 @@ return errors.guard(function()
     local ids, numbers = memory:ids(found.page), mending.numbers(rule, companion, memory, found.page)
     lacking = companion.lacking(memory.index, ids, numbers)
   end
-  return { size == step and memory:last(page), size, gone, corrupt, undecodable, lacking }
+  local last = size == step and memory:last(page)
+  -- Memories whose timestamps are gone are passed together, be it beyond the step.
+  local looked = last and memory:count_between(cursor and cursor + 1 or 0, last) or size
+  return { last, looked, gone, corrupt, undecodable, lacking, looked - #found.ids }
 end)

@@ -68,7 +68,7 @@ class ScriptCall:
         return self._command("EVALSHA", self.script.sha1, again)
 
     def _command(self, name: str, called: str, again: bool) -> Command:
-        if any(isinstance(argument, Token) for argument in self.arguments):
+        if Token in map(type, self.arguments):
             return Command(self._words(name, called, again), True, lambda: self._words(name, called, True))
         return Command(self._words(name, called, again), self.repeatable or self.script.read_only)
 

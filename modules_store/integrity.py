@@ -39,7 +39,8 @@ class Verification:
     lacking: Finding = field(default_factory=Finding)
     """The companion of the agent's retention has no number for them, or another."""
     keys: tuple[str, ...] = ()
-    """Keys of a wrong type, which stay; documents that are missing or unreadable; sizes of a wrong total."""
+    """Keys of a wrong type, which stay; documents that are missing or unreadable; sizes of a wrong total;
+    columns of segments of which the others are lost."""
 
     @property
     def ok(self) -> bool:

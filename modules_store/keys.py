@@ -9,12 +9,41 @@ from __future__ import annotations
 
 
 def index(agent_id: str) -> str:
-    """Sorted set of the agent's timestamps; member and score are the timestamp in milliseconds."""
+    """The agent's index, whose type is that of its layout.
+
+    "keys": a sorted set; member and score are the timestamp in milliseconds. "packed": a string, the
+    directory of the segments.
+    """
     return f"agent:{{{agent_id}}}:memories"
 
 
+def older_index(agent_id: str) -> str:
+    """Index of the older memories, in the new layout, of an agent that is being converted."""
+    return f"agent:{{{agent_id}}}:memories:older"
+
+
+def agent_prefix(agent_id: str) -> str:
+    """What all keys of an agent begin with."""
+    return f"agent:{{{agent_id}}}:"
+
+
+def segment_codes(agent_id: str, number: int) -> str:
+    """Codes of the memories of one segment of a packed agent, one after another."""
+    return f"agent:{{{agent_id}}}:segment:{number}"
+
+
+def segment_rows(agent_id: str, number: int) -> str:
+    """Timestamps of the memories of one segment, where their metadata end, and when they expire."""
+    return f"agent:{{{agent_id}}}:segment:{number}:rows"
+
+
+def segment_metadata(agent_id: str, number: int) -> str:
+    """Metadata of the memories of one segment as JSON texts, one after another."""
+    return f"agent:{{{agent_id}}}:segment:{number}:metadata"
+
+
 def memory(agent_id: str, timestamp: int) -> str:
-    """One compressed memory: header and codes."""
+    """One compressed memory of the layout "keys": header and codes."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}"
 
 
@@ -24,7 +53,7 @@ def memory_prefix(agent_id: str) -> str:
 
 
 def memory_metadata(agent_id: str, timestamp: int) -> str:
-    """RedisJSON document of one memory; exists only where metadata was given."""
+    """RedisJSON document of one memory; exists only where metadata was given, for packed ones by policy."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}:meta"
 
 

@@ -50,13 +50,16 @@ end
 function directory.size(memory)
   if not memory.segments then
     local bytes = redis.call('STRLEN', memory.key)
-    if bytes > 0 and (bytes - HEAD_BYTES) % ENTRY_BYTES ~= 0 then
-      errors.refuse('WRONGTYPE', memory.key .. ' is a string that is no directory of segments')
-    end
-    memory.segments, memory.entries = math.max(0, (bytes - HEAD_BYTES) / ENTRY_BYTES), {}
     if bytes > 0 and bytes <= SMALL_BYTES then
       read_all(memory)
     end
+    local head = bytes > 0 and (memory.text or redis.call('GETRANGE', memory.key, 0, HEAD_BYTES - 1))
+    local is_whole = bytes >= HEAD_BYTES and (bytes - HEAD_BYTES) % ENTRY_BYTES == 0
+    if head and not (is_whole and struct.unpack(HEAD, head) == FORMAT) then
+      local text = 'key %s holds a value of type string that is no directory of segments'
+      errors.refuse('WRONGTYPE', text:format(memory.key))
+    end
+    memory.segments, memory.entries = math.max(0, (bytes - HEAD_BYTES) / ENTRY_BYTES), {}
   end
   return memory.segments
 end

@@ -8,6 +8,7 @@
 -- @include layout_keys
 -- @include layout_packed
 -- @include layout_mixed
+-- @include directory
 local layout = {}
 
 local LAYOUT_OF = { zset = 'keys', string = 'packed' } -- by the type of the index
@@ -16,6 +17,9 @@ local function handle(index, key, name)
   local methods = name == 'packed' and layout_packed or layout_keys
   local memory = { index = index, key = key, layout = name }
   memory.agent = index:sub(#'agent:{' + 1, -#'}:memories' - 1)
+  if name == 'packed' then
+    directory.size(memory) -- a string that is no directory is refused
+  end
   return setmetatable(memory, { __index = methods })
 end
 

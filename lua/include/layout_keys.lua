@@ -9,6 +9,7 @@
 -- @include codec
 -- @include documents
 -- @include ranks
+-- @include segments
 local layout_keys = {}
 
 local function key_prefix(index)
@@ -72,6 +73,11 @@ end
 -- A page of the memories at ranks, counted from 0, the oldest, in the order of `wanted`, which may repeat.
 function layout_keys:at_ranks(wanted)
   return (ranks.read(self.key, wanted))
+end
+
+-- A page of up to `limit` memories, oldest first, from the one of that rank on.
+function layout_keys:from_rank(first, limit)
+  return redis.call('ZRANGE', self.key, first, first + limit - 1)
 end
 
 -- A page of the memories with these ids, in their order. What there is not is in it, as gone.
@@ -190,6 +196,11 @@ function layout_keys:enter(ids)
     end
     redis.call('ZADD', self.key, unpack(scores))
   end)
+end
+
+-- The timestamps and columns of a segment that a packed agent has lost: here none is entered, all are columns.
+function layout_keys:strays(number)
+  return {}, segments.columns(self, number)
 end
 
 -- How many bytes of the server's memory the values of ids take, and their metadata.

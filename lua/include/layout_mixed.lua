@@ -5,6 +5,7 @@
 -- A page is {size, parts}: {memory, page} in its order; or {size, parts, places}: where the order is another,
 -- for each memory {part, number in it}.
 -- @include codec
+-- @include segments
 local layout_mixed = {}
 
 -- The last id that belongs to the older part, as a number.
@@ -289,9 +290,11 @@ function layout_mixed:drop(ids)
   return dropped
 end
 
-function layout_mixed:adopt(number)
+-- None is entered here, where it might come into the wrong part: that waits until all are in one.
+function layout_mixed:strays(number)
   local packed = self.older.adopt and self.older or self.newer
-  return packed:adopt(number)
+  local times, columns = packed:strays(number)
+  return {}, #times > 0 and segments.columns(self, number) or columns
 end
 
 return layout_mixed

@@ -79,12 +79,13 @@ function layout_packed:ids(page)
   return timestamps.texts((packed_reading.timestamps(self, page)))
 end
 
+-- That of a segment whose timestamps are gone is its last, so that what goes on from there comes past it.
 function layout_packed:last(page)
   if page.groups then
     local ids = self:ids(page)
     return ids[#ids]
   end
-  return page.size > 0 and self:ids({ size = 1, first = page.last, last = page.last, step = 1 })[1] or nil
+  return page.size > 0 and timestamps.texts({ packed_reading.timestamp_at(self, page.last) })[1] or nil
 end
 
 function layout_packed:read(page)
@@ -212,6 +213,12 @@ end
 
 -- Nothing is found by its timestamp alone that the directory does not have: see adopt.
 function layout_packed:enter()
+end
+
+-- The timestamps of memories of segment `number` that adopt would enter; or, where it would enter none, the
+-- names of the columns that it would remove.
+function layout_packed:strays(number)
+  return packed_writing.strays(self, number)
 end
 
 -- Enters the memories of a segment that the directory does not have, as is left where Redis has evicted that;

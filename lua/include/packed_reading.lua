@@ -3,11 +3,11 @@
 -- are wanted, from the whole of it.
 -- @include timestamps
 -- @include documents
+-- @include directory
 -- @include segments
 -- @include packed_pages
 local packed_reading = {}
 
-local sub = string.sub
 local WORTH_ROWS = 8 -- memories of one segment from which on it is faster to read all its timestamps
 local WORTH_CODES = 3 -- all codes are read where one of so many is wanted
 
@@ -68,7 +68,7 @@ local function columns_of_pieces(pieces)
       local there = piece.times and piece.codes and not (piece.expired and piece.expired[i])
       n = n + 1
       columns.entries[n], columns.times[n] = e, piece.times and piece.times[i] or e.first
-      columns.codes[n] = there and piece.codes:sub((i - 1) * width + 1, i * width)
+      columns.codes[n] = there and piece.codes:sub((i - 1) * width + 1, i * width) or false
     end
   end
   return columns
@@ -79,6 +79,7 @@ local function read_group(memory, group, columns)
   local e, places, rows = group.entry, group.places, group.rows
   local entries, times, codes, width = columns.entries, columns.times, columns.codes, e.width
   local first, last = segments.live(e)
+  local sub = string.sub
   local whole_rows = group.count >= WORTH_ROWS and segments.rows_text(memory, e, first, last)
   local whole_codes = WORTH_CODES * group.count >= e.rows and segments.codes(memory, e, first, last)
   local now = e.expiring and timestamps.now()
@@ -92,7 +93,7 @@ local function read_group(memory, group, columns)
       or segments.codes(memory, e, row, row)
     local time = segments.timestamp(e, text, at)
     local there = time and #code == width and not (now and segments.expiry(e, text, at) <= now)
-    entries[n], times[n], codes[n] = e, time or e.first, there and code
+    entries[n], times[n], codes[n] = e, time or e.first, there and code or false
   end
 end
 
@@ -218,6 +219,14 @@ function packed_reading.timestamps(memory, page)
   end
   packed_pages.each_piece(memory, page, add)
   return times, lost
+end
+
+-- The timestamp of the memory of that rank; the segment's last where it is gone.
+function packed_reading.timestamp_at(memory, rank)
+  local e = directory.entry(memory, directory.at_rank(memory, rank))
+  local row = e.skip + rank - (e.position - directory.entry(memory, 1).position)
+  local text = segments.rows_text(memory, e, row, row)
+  return text ~= '' and segments.timestamps(e, text)[1] or e.last
 end
 
 -- The metadata of rows first … last, JSON texts, false where there are none.

@@ -162,11 +162,14 @@ end
 
 -- Calls change(memories, nil where they are gone; changes by timestamp) for each segment that has some of
 -- `changes`, {timestamp, …}; the segment gets the memories that it returns, or stays as it is where that is
--- nil. Returns whether some of the segments have documents.
+-- nil. Returns whether there may be documents: some of the segments have them, or what is in none was left by
+-- one that is gone.
 local function change_segments(memory, changes, change)
   local documents_too = false
   local groups = by_segment(changes, function(one)
-    return (packed_pages.locate(memory, one.timestamp))
+    local i = packed_pages.locate(memory, one.timestamp)
+    documents_too = documents_too or not i
+    return i
   end)
   for _, group in ipairs(groups) do
     local change_at = {}
@@ -218,12 +221,13 @@ function packed_writing.replace(memory, times, coded)
   end)
 end
 
--- Enters the memories of segment `number`, which the directory does not have, and removes it; returns how
--- many they are. Those whose timestamps are taken are not entered.
-function packed_writing.adopt(memory, number)
+-- The memories of segment `number` that the directory does not have, those but whose timestamps are taken;
+-- nil where it has the segment.
+local function strayed(memory, number)
+  directory.read_all(memory)
   for i = 1, directory.size(memory) do
     if directory.entry(memory, i).number == number then
-      return 0
+      return nil
     end
   end
   local e, each = segments.recover(memory, number), {}
@@ -232,9 +236,27 @@ function packed_writing.adopt(memory, number)
       each[#each + 1] = one
     end
   end
-  packed_writing.put(memory, each)
-  segments.remove(memory, { number = number })
-  return #each
+  return each
+end
+
+-- The timestamps that adopt would enter and, where these are none, the columns that it would remove.
+function packed_writing.strays(memory, number)
+  local times, each = {}, strayed(memory, number)
+  for i, one in ipairs(each or {}) do
+    times[i] = one.timestamp
+  end
+  return times, each and #each == 0 and segments.columns(memory, number) or {}
+end
+
+-- Enters the memories of segment `number`, which the directory does not have, and removes it; returns how
+-- many they are. Those whose timestamps are taken are not entered.
+function packed_writing.adopt(memory, number)
+  local each = strayed(memory, number)
+  if each then
+    packed_writing.put(memory, each)
+    segments.remove(memory, { number = number })
+  end
+  return each and #each or 0
 end
 
 return packed_writing

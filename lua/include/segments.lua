@@ -11,7 +11,6 @@ local segments = {
   largest_span = 2 ^ 32 - 1, -- milliseconds from base to the newest memory
 }
 
-local unpack_struct = struct.unpack
 local ROWS = 1000 -- so that the values of all rows fit into one call of unpack()
 local CODES_BYTES = 32000 -- with their headers just below a size that the allocator has
 local HEAD = '<I4i8I4Bc3' -- how many rows are dropped, base, width, kind, header
@@ -55,12 +54,12 @@ end
 
 -- The timestamp, a number, of the row at `at`, counted from 0, of rows in `text`; nil where these are gone.
 function segments.timestamp(e, text, at)
-  return text ~= '' and e.base + unpack_struct('<I4', text, at * (e.expiring and 16 or 8) + 1) or nil
+  return text ~= '' and e.base + struct.unpack('<I4', text, at * (e.expiring and 16 or 8) + 1) or nil
 end
 
 -- When that row expires.
 function segments.expiry(_, text, at)
-  return (unpack_struct('<i8', text, at * 16 + 9))
+  return (struct.unpack('<i8', text, at * 16 + 9))
 end
 
 -- The timestamps, numbers, of rows in `text`.
@@ -192,8 +191,7 @@ end
 -- The entry of a new segment without memories, for some of a kind from the timestamp `base` on.
 function segments.new(memory, kind, base)
   local number = directory.new_number(memory, function(number)
-    local codes, rows = segments.keys(memory, { number = number })
-    return redis.call('EXISTS', codes, rows) > 0
+    return redis.call('EXISTS', segments.keys(memory, { number = number })) > 0
   end)
   return {
     number = number, header = kind.header, width = kind.width, expiring = kind.expiring,
@@ -333,6 +331,17 @@ function segments.recover(memory, number)
   end
   e.rows, e.text_bytes = rows - skip, text_ends(e, segments.rows_text(memory, e, rows - 1, rows - 1))[1]
   return e
+end
+
+-- The names of the columns that there are of segment `number`.
+function segments.columns(memory, number)
+  local names = {}
+  for _, key in ipairs({ segments.keys(memory, { number = number }) }) do
+    if redis.call('EXISTS', key) == 1 then
+      names[#names + 1] = key
+    end
+  end
+  return names
 end
 
 -- Removes the columns.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from modules_store import checks, keys
@@ -13,6 +13,9 @@ from modules_store.flows import Flow, run
 
 SCAN_COUNT = 1000
 """How many keys of the whole keyspace one SCAN looks at."""
+
+SEGMENTS_AT_ONCE = 16
+"""How many segments of a packed agent one script looks at or enters, each of up to a thousand memories."""
 
 
 def delete_memories(agent_id: str, timestamps: Iterable[Any]) -> Flow[int]:
@@ -36,10 +39,12 @@ def delete_agent(agent_id: str) -> Flow[int]:
     deleted = yield from _delete_indexed(agent_id, "keep")
     cursor = None
     while cursor != 0:
-        pattern = glob_escaped(keys.memory_prefix(agent_id)) + "*"
+        pattern = glob_escaped(keys.agent_prefix(agent_id)) + "*"
         reply = yield command("SCAN", cursor or 0, "MATCH", pattern, "COUNT", SCAN_COUNT)
         cursor, names = int(reply[0]), reply[1]
         deleted += yield from delete_memories(agent_id, timestamps_of(agent_id, names))
+        for some in in_steps(segments_of(agent_id, names), SEGMENTS_AT_ONCE):
+            yield from run(script("adopt_segments", keys.documents_of(agent_id)[:2], json.dumps(some)))
     return deleted + (yield from _delete_indexed(agent_id, "drop"))
 
 
@@ -57,8 +62,22 @@ def _delete_indexed(agent_id: str, documents: str) -> Flow[int]:
     return deleted
 
 
+def segments_of(agent_id: str, names: Iterable[bytes]) -> list[int]:
+    """Return the numbers of segments that columns with these names are of; what else there is is passed over."""
+    pattern = re.escape(keys.segment_codes(agent_id, 0).removesuffix("0").encode())
+    found = (re.fullmatch(pattern + rb"(\d{1,10})(?::rows|:metadata)?", name) for name in names)
+    return sorted({int(match[1]) for match in found if match and 0 < int(match[1]) < 2**32})
+
+
+def in_steps(numbers: list[int], size: int) -> Iterator[list[int]]:
+    """Yield the numbers in lists of up to `size`."""
+    for start in range(0, len(numbers), size):
+        yield numbers[start : start + size]
+
+
 def timestamps_of(agent_id: str, names: Iterable[bytes]) -> set[int]:
     """Return the timestamps whose values or metadata have these names; what else there is is passed over."""
     prefix = keys.memory_prefix(agent_id).encode()
-    found = (re.fullmatch(rb"(\d{1,16})(?::meta)?", name.removeprefix(prefix)) for name in names)
+    some = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    found = (re.fullmatch(rb"(\d{1,16})(?::meta)?", name) for name in some)
     return {int(match[1]) for match in found if match and int(match[1]) <= checks.MAX_TIMESTAMP}

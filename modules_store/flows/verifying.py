@@ -7,6 +7,7 @@ since is not held against a memory.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,13 +16,21 @@ from typing import Any
 from modules_store import checks, keys
 from modules_store.commands import command, script
 from modules_store.flows import Flow, ResponseError, run
-from modules_store.flows.deleting import SCAN_COUNT, glob_escaped, timestamps_of
+from modules_store.flows.deleting import (
+    SCAN_COUNT,
+    SEGMENTS_AT_ONCE,
+    glob_escaped,
+    in_steps,
+    segments_of,
+    timestamps_of,
+)
 from modules_store.flows.restoring import restore_documents
 from modules_store.flows.systems import MemorySystems
 from modules_store.integrity import Finding, Repaired, Verification
 
 Found = Mapping[str, Sequence[Any]]
 Visit = Callable[[Found], Flow[None]]
+VisitSegments = Callable[[list[int]], Flow[None]]
 
 _STEP = 4096
 """Memories that one script looks at."""
@@ -45,7 +54,17 @@ def verify_agent(agent_id: str) -> Flow[Verification]:
             findings[kind] = findings.get(kind, Finding()) + [int(one) for one in timestamps]
         yield from ()
 
-    memories, wrong = yield from _survey(agent_id, note)
+    stray_columns: list[str] = []
+
+    def note_segments(numbers: list[int]) -> Flow[None]:
+        reply = yield from run(script("verify_segments", [keys.index(agent_id)], json.dumps(numbers)))
+        stray_columns.extend(name.decode() for name in reply[1])
+        yield from note({"not_indexed": reply[0]})
+
+    memories, lost, wrong = yield from _survey(agent_id, note, note_segments)
+    without_value = findings.get("without_value", Finding())
+    findings["without_value"] = dataclasses.replace(without_value, count=lost)
+    wrong += sorted(set(stray_columns))
     if (yield from _total_is_wrong(agent_id)):
         wrong.append(keys.sizes(agent_id))
     return Verification(memories, **findings, keys=tuple(wrong))
@@ -56,14 +75,24 @@ def repair_agent(systems: MemorySystems, agent_id: str) -> Flow[Repaired]:
     checks.agent_id(agent_id)
     done = Repaired(documents=(yield from _restore(systems, agent_id)))
 
+    undecodable = False
+
     def mend(found: Found) -> Flow[None]:
-        nonlocal done
+        nonlocal done, undecodable
+        undecodable = undecodable or bool(found.get("undecodable"))
         done += yield from _mend(agent_id, found)
 
-    yield from _survey(agent_id, mend)
-    if restored := (yield from _restore(systems, agent_id)):  # there is an index again, that was lost
-        done += Repaired(documents=restored)
-        yield from _survey(agent_id, mend)
+    def mend_segments(numbers: list[int]) -> Flow[None]:
+        nonlocal done
+        call = script("adopt_segments", keys.documents_of(agent_id)[:2], json.dumps(numbers), repeatable=True)
+        entered, removed = yield from run(call)
+        done += Repaired(indexed=entered, removed=removed)
+
+    yield from _survey(agent_id, mend, mend_segments)
+    restored = yield from _restore(systems, agent_id)
+    done += Repaired(documents=restored)
+    if restored or undecodable:  # there is an index again, that was lost; or a decoder
+        yield from _survey(agent_id, mend, mend_segments)
     if (yield from _total_is_wrong(agent_id)):
         yield from _repair(agent_id, [], "anew")
         yield from _visit_index(agent_id, mend)
@@ -108,12 +137,14 @@ def _repair(agent_id: str, timestamps: Sequence[int], companions: str) -> Flow[R
     return Repaired(*(yield from run(call)))
 
 
-def _survey(agent_id: str, visit: Visit) -> Flow[tuple[int, list[str]]]:
-    """Visit all that is wrong; return how many memories the index has, and the names of keys."""
+def _survey(agent_id: str, visit: Visit, visit_segments: VisitSegments) -> Flow[tuple[int, int, list[str]]]:
+    """Visit all that is wrong; return how many memories the index has, how many without a value, names of keys.
+
+    Segments that there are come first: a repair enters those that the index does not have.
+    """
     wrong, _ = yield from _judge_keys(agent_id)
     if keys.index(agent_id) in wrong:
-        return 0, wrong
-    memories = yield from _visit_index(agent_id, visit)
+        return 0, 0, wrong
     seen: set[int] = set()
 
     def visit_strangers(found: Iterable[int]) -> Flow[None]:
@@ -125,7 +156,8 @@ def _survey(agent_id: str, visit: Visit) -> Flow[tuple[int, list[str]]]:
             seen.update(int(one) for some in strangers.values() for one in some)
             yield from visit(strangers)
 
-    yield from _visit_keys(agent_id, visit_strangers)
+    yield from _visit_keys(agent_id, visit_strangers, visit_segments)
+    memories, lost = yield from _visit_index(agent_id, visit)
     for key in (keys.importance(agent_id), keys.priorities(agent_id)):
         if key not in wrong:
             yield from _visit_members(key, visit_strangers)
@@ -134,7 +166,7 @@ def _survey(agent_id: str, visit: Visit) -> Flow[tuple[int, list[str]]]:
     if keys.sizes(agent_id) not in wrong:
         sizes = yield from _get_sizes(keys.sizes(agent_id))
         yield from visit_strangers(_timestamps(sizes))
-    return memories, wrong
+    return memories, lost, wrong
 
 
 def _total_is_wrong(agent_id: str) -> Flow[bool]:
@@ -154,27 +186,35 @@ def _judge_keys(agent_id: str) -> Flow[tuple[list[str], bytes | None]]:
     return [name.decode() for name in wrong], total
 
 
-def _visit_index(agent_id: str, visit: Visit) -> Flow[int]:
-    """Visit what is wrong with memories that the index has; return how many it has."""
+def _visit_index(agent_id: str, visit: Visit) -> Flow[tuple[int, int]]:
+    """Visit what is wrong with memories that the index has; return how many it has, how many have no value."""
     kinds = ("without_value", "corrupt", "undecodable", "lacking")
     cursor: str | bytes | None = ""
-    memories = 0
+    memories = lost = 0
     while cursor is not None:
         call = script("verify_memories", keys.documents_of(agent_id), cursor, _STEP)
-        cursor, looked, *lists = yield from run(call)
+        cursor, looked, *lists, without_value = yield from run(call)
         memories += looked
+        lost += without_value
         yield from visit(dict(zip(kinds, lists, strict=True)))
-    return memories
+    return memories, lost
 
 
-def _visit_keys(agent_id: str, visit: Callable[[Iterable[int]], Flow[None]]) -> Flow[None]:
-    """Visit the timestamps of all values and metadata, by a SCAN of the whole keyspace."""
-    pattern = glob_escaped(keys.memory_prefix(agent_id)) + "*"
+def _visit_keys(
+    agent_id: str, visit: Callable[[Iterable[int]], Flow[None]], visit_segments: VisitSegments
+) -> Flow[None]:
+    """Visit the timestamps of all values and metadata, and all segments, by a SCAN of the whole keyspace."""
+    pattern = glob_escaped(keys.agent_prefix(agent_id)) + "*"
+    seen: set[int] = set()
     cursor = None
     while cursor != 0:
         reply = yield command("SCAN", cursor or 0, "MATCH", pattern, "COUNT", SCAN_COUNT)
         cursor = int(reply[0])
         yield from visit(timestamps_of(agent_id, reply[1]))
+        new = sorted(set(segments_of(agent_id, reply[1])) - seen)
+        seen.update(new)
+        for some in in_steps(new, SEGMENTS_AT_ONCE):
+            yield from visit_segments(some)
 
 
 def _visit_members(key: str, visit: Callable[[Iterable[int]], Flow[None]]) -> Flow[None]:

@@ -31,6 +31,7 @@ READ_ONLY = {
     "sample_sequences": ([INDEX, SYSTEM], 2, 2, "seed", "both"),
     "verify_agent": ([INDEX, METADATA, SYSTEM], "[]"),
     "verify_found": ([INDEX], "[1,2,77]"),
+    "verify_segments": ([INDEX], "[1]"),
     "verify_memories": ([INDEX, METADATA, SYSTEM], "", 10),
 }
 """A call of each program that only reads."""

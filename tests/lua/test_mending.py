@@ -68,7 +68,7 @@ def test_delete_memories(filled):
     assert run(filled, "delete_memories", "[2,4,9]") == 0
     assert filled.zrange(keys.index("a"), 0, -1) == [b"1", b"3", b"5"]
     assert filled.xlen(keys.stream("a")) == 3
-    assert run(filled, "verify_memories", "", 100) == [None, 3, [], [], [], []]
+    assert run(filled, "verify_memories", "", 100) == [None, 3, [], [], [], [], 0]
 
 
 def test_delete_agent_step_by_step(filled):
@@ -90,8 +90,8 @@ def test_verify_memories_page_by_page(filled):
     filled.delete(keys.memory("a", 1))
     filled.set(keys.memory("a", 2), "")
     filled.hdel(keys.sizes("a"), "4")
-    assert run(filled, "verify_memories", "", 3) == [b"3", 3, [b"1"], [b"2"], [], []]
-    assert run(filled, "verify_memories", "3", 3) == [None, 2, [], [], [], [b"4"]]
+    assert run(filled, "verify_memories", "", 3) == [b"3", 3, [b"1"], [b"2"], [], [], 1]
+    assert run(filled, "verify_memories", "3", 3) == [None, 2, [], [], [], [b"4"], 0]
     filled.delete(keys.decoder("toy", 1))
     assert run(filled, "verify_memories", "3", 3)[3:5] == [[], [b"4", b"5"]]
 
@@ -136,11 +136,21 @@ def test_restore_documents(filled):
 
 def test_agent_stats(filled):
     memories, oldest, newest, _, system, sizes, sampled, forms, layout = run(filled, "agent_stats", 2)
-    assert (memories, oldest, newest, sampled) == (5, b"1", b"5", 2)
+    assert (memories, oldest, newest, sampled, layout) == (5, b"1", b"5", 2, b"keys")
     assert json.loads(system)["name"] == "toy"
     assert forms == [[0, 1, 18, 2]]
     assert len(sizes) == 7
     assert all(size > 0 for size in sizes)
+
+
+def test_summarize_agents(filled):
+    indexes = [keys.index(agent) for agent in ("a", "a", "nobody")]
+    of_slot = run(filled, "summarize_agents", agent_keys=indexes[:2])
+    assert of_slot == [[5, b"1", b"5", b"keys"]] * 2
+    assert run(filled, "summarize_agents", agent_keys=indexes[2:]) == [[0, None, None, b"keys"]]
+    filled.set(indexes[2], "no directory of segments")
+    with refused("WRONGTYPE agent:{nobody}:memories is a string that is no directory"):
+        run(filled, "summarize_agents", agent_keys=indexes[2:])
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -150,7 +160,7 @@ def test_nothing_there(node, name):
         "delete_memories": 0,
         "drop_lost": 0,
         "verify_agent": [[], None],
-        "verify_memories": [None, 0, [], [], [], []],
+        "verify_memories": [None, 0, [], [], [], [], 0],
         "verify_found": [[], [b"1", b"2"]],
         "repair_memories": [0, 0, 0, 2, 0],
         "restore_documents": 2,
@@ -192,7 +202,7 @@ def test_what_is_refused(filled, name, arguments, says):
 def test_as_many_as_one_call_may_have(node):
     stamps = list(range(16_384))
     calls.store(node, toy_codec.states(16_384), timestamps=stamps)
-    assert run(node, "verify_memories", "", 16_384)[1:] == [16_384, [], [], [], []]
+    assert run(node, "verify_memories", "", 16_384)[1:] == [16_384, [], [], [], [], 0]
     node.delete(*(keys.memory("a", t) for t in stamps[:8000]))
     assert run(node, "drop_lost", json.dumps(stamps)) == 8000
     assert run(node, "repair_memories", json.dumps(stamps), "keep") == [0, 0, 0, 8000, 0]

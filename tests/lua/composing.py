@@ -1,0 +1,26 @@
+"""Programs of the tests, with the includes of `lua/include` that they ask for pasted in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_FOLDER = Path(__file__).parents[2] / "lua" / "include"
+_INCLUDE = re.compile(r"^-- @include (\w+)", re.MULTILINE)
+
+
+def composed(program: str) -> str:
+    """Return a program of this folder as Redis runs it; every include is made once, before who needs it."""
+    body = Path(__file__).with_name(program).read_text(encoding="utf-8")
+    modules: dict[str, str] = {}
+    _collect(body, modules)
+    tables = [f"local {name} = (function()\n{text}end)()" for name, text in modules.items()]
+    return "\n".join(["#!lua", *tables, body])
+
+
+def _collect(text: str, modules: dict[str, str]) -> None:
+    for name in _INCLUDE.findall(text):
+        if name not in modules:
+            module = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+            _collect(module, modules)
+            modules[name] = module
