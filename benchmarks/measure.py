@@ -53,6 +53,7 @@ def bytes_each(
 
 def _used_bytes(client: redis.Redis, look_every_s: float) -> int:
     client.script_flush("SYNC")
+    client.function_flush("SYNC")
     seen = [-1]
     while len(seen) < 4 or max(seen[-4:]) - min(seen[-4:]) > STILL_BYTES:
         time.sleep(look_every_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -47,54 +46,38 @@ def command(*arguments: Argument) -> Command:
     return Command(arguments, repeatable=True)
 
 
-class Way(enum.Enum):
-    """How a server takes programs."""
-
-    FUNCTION = enum.auto()
-    """As functions of a library, since Redis 7."""
-    SCRIPT = enum.auto()
-    """One by one: who may not load the library, or cannot, a replica for instance."""
-    SCRIPT_BEFORE_7 = enum.auto()
-    """One by one, without their line of flags."""
-
-
 @dataclass(frozen=True, slots=True)
 class ScriptCall:
-    """A run of one program. One that writes is repeated where it has a token, or `repeatable` allows it."""
+    """A run of one script. One that writes is repeated where it has a token, or `repeatable` allows it."""
 
     script: scripts.Script
     keys: Sequence[str]
     arguments: Sequence[Argument | Token]
     repeatable: bool = False
 
-    def run(self, way: Way = Way.FUNCTION, *, again: bool = False) -> Command:
-        """Return the command that runs the program; an error says that the server does not know it.
+    def function(self, *, again: bool = False) -> Command:
+        """Return the command that calls the function; "Function not found" says that its library is missing.
 
         `again` says that the command may have been sent before.
         """
-        if Token in map(type, self.arguments):
-            return Command(self._texts(way, again), True, lambda: self._texts(way, True))
-        return Command(self._texts(way, again), self.repeatable or self.script.read_only)
+        name = "FCALL_RO" if self.script.read_only else "FCALL"
+        return self._command(name, self.script.function, again)
 
-    def _texts(self, way: Way, again: bool) -> tuple[Argument, ...]:
+    def text(self, *, again: bool = False) -> Command:
+        """Return the command that runs the script's text; a NOSCRIPT error says that it has to be loaded."""
+        return self._command("EVALSHA", self.script.sha1, again)
+
+    def _command(self, name: str, called: str, again: bool) -> Command:
+        if Token in map(type, self.arguments):
+            return Command(self._words(name, called, again), True, lambda: self._words(name, called, True))
+        return Command(self._words(name, called, again), self.repeatable or self.script.read_only)
+
+    def _words(self, name: str, called: str, again: bool) -> tuple[Argument, ...]:
         arguments = [
             argument.text(again=again) if isinstance(argument, Token) else argument
             for argument in self.arguments
         ]
-        return (*self._named(way), len(self.keys), *self.keys, *arguments)
-
-    def _named(self, way: Way) -> tuple[str, str]:
-        if way is Way.FUNCTION:
-            return ("FCALL_RO" if self.script.read_only else "FCALL"), self.script.function
-        if way is Way.SCRIPT:
-            return ("EVALSHA_RO" if self.script.read_only else "EVALSHA"), self.script.sha1
-        return "EVALSHA", self.script.before_7().sha1
-
-    def load(self, way: Way = Way.FUNCTION) -> Command:
-        """Return the command that makes the program known, as a function all others with it."""
-        if way is Way.FUNCTION:
-            return command("FUNCTION LOAD", "REPLACE", scripts.library())
-        return command("SCRIPT LOAD", (self.script if way is Way.SCRIPT else self.script.before_7()).text)
+        return (name, called, len(self.keys), *self.keys, *arguments)
 
 
 def script(

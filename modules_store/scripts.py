@@ -1,107 +1,127 @@
-"""The Lua programs that run inside Redis: pastes their includes in, and makes them one library of functions.
-
-A server of Redis 7 or later has the library, a function for each program, from the first call that misses it:
-what programs share is made once, and not anew each time one runs. Library and functions are named by the hash
-of their text, so clients of several versions share a server. Older servers run each program as a script.
-"""
+"""The Lua programs that run inside Redis: one library of functions, or, before Redis 7, a script each."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+LIBRARIES = "modules_store_*"
+"""The pattern of the names of all versions' libraries."""
+
+_FLAGS = re.compile(r"#!lua(?: flags=([\w,-]+))?\n")
 _INCLUDE = re.compile(r"^-- @include (\w+)$", re.MULTILINE)
-_RETURNED_TABLE = re.compile(r"^return (\w+)\s*\Z", re.MULTILINE)
-_HEADER = re.compile(r"\A--\[\[.*?\]\]\n", re.DOTALL)
-_OPERATION = "\nreturn errors.guard(function()\n"
-"""How each program ends: with what it does, for its KEYS and ARGV."""
-_ANY_VERSION = "@version@"
+
+# Programs find keys and arguments under the names that they have in scripts. Both are forgotten after a call,
+# since a batch of states may be large. A library that loads finds not even `string`, so the first call makes
+# the includes, for all that come after it.
+_BEGIN = """local KEYS, ARGV, are_made, make_includes
+local function register(name, flags, program)
+  local function call(keys, args)
+    if not are_made then
+      make_includes()
+      are_made = true
+    end
+    KEYS, ARGV = keys, args
+    local reply = program()
+    KEYS, ARGV = nil, nil
+    return reply
+  end
+  redis.register_function({ function_name = LIBRARY .. '_' .. name, callback = call, flags = flags })
+end"""
 
 
 @dataclass(frozen=True)
 class Script:
-    """One program: its function; its own text and SHA1, for EVALSHA; whether a replica may run it."""
+    """One program: the function by which FCALL knows it, and the flags that say what it does."""
 
+    name: str
     function: str
+    flags: frozenset[str]
+
+    @property
+    def read_only(self) -> bool:
+        """Whether a replica may run it."""
+        return "no-writes" in self.flags
+
+    @functools.cached_property
+    def text(self) -> str:
+        """The whole program for EVAL, as a server without functions takes it: without flags."""
+        _, body = _program(self.name)
+        return "\n".join([*(f"local {name} = {table}" for name, table in _tables([body]).items()), body])
+
+    @functools.cached_property
+    def sha1(self) -> str:
+        """By which EVALSHA knows the text."""
+        return hashlib.sha1(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Library:
+    """All programs as FUNCTION LOAD takes them. The name has the hash of the text: versions coexist."""
+
+    name: str
     text: str
-    sha1: str
-    read_only: bool
-
-    @functools.cache  # noqa: B019  # scripts are as few as files, and kept by `load` for good
-    def before_7(self) -> Script:
-        """Return the program for a server older than Redis 7, which knows no first line with flags."""
-        return _script(self.function, self.text.partition("\n")[2], self.read_only)
+    scripts: dict[str, Script]
 
 
 @functools.cache
+def library() -> Library:
+    """Return the library of all programs `lua/*.lua`, with each include once."""
+    names = (path.name for path in _folder().iterdir())
+    return library_of(sorted(name.removesuffix(".lua") for name in names if name.endswith(".lua")))
+
+
+def library_of(names: Iterable[str], begin: str = "") -> Library:
+    """Return a library of these programs; `begin` is Lua that comes before them."""
+    programs = {name: _program(name) for name in names}
+    tables = _tables(body for _, body in programs.values())
+    parts = [_BEGIN, begin, f"local {', '.join(tables)}", "function make_includes()"]
+    parts += [f"{name} = {table}" for name, table in tables.items()] + ["end"]
+    for name, (flags, body) in programs.items():
+        listed = ", ".join(f"'{flag}'" for flag in sorted(flags))
+        parts.append(f"register('{name}', {{ {listed} }}, function()\n{body}end)")
+    code = "\n".join(parts)
+    own = LIBRARIES.replace("*", hashlib.sha1(code.encode()).hexdigest()[:16])
+    scripts = {name: Script(name, f"{own}_{name}", flags) for name, (flags, _) in programs.items()}
+    return Library(own, f"#!lua name={own}\nlocal LIBRARY = '{own}'\n{code}\n", scripts)
+
+
 def load(name: str) -> Script:
-    """Return the program `lua/{name}.lua` with everything it includes."""
-    flags, _, body = _read(f"{name}.lua").partition("\n")
-    text = "\n".join([flags, *_tables(body).values(), body])
-    return _script(f"{name}_{_version()}", text, read_only="no-writes" in flags)
+    """Return the program `lua/{name}.lua`."""
+    return library().scripts[name]
 
 
-@functools.cache
-def library() -> str:
-    """Return the library of all programs, as FUNCTION LOAD takes it."""
-    return f"#!lua name={library_name()}\n{_library_body().replace(_ANY_VERSION, _version())}"
+def _program(name: str) -> tuple[frozenset[str], str]:
+    """Return the flags of a program, and its text without the line that says them."""
+    text = _read(f"{name}.lua")
+    line = _FLAGS.match(text)
+    assert line, f"a program begins with its flags: {name}"
+    return frozenset((line[1] or "").split(",")) - {""}, text[line.end() :]
 
 
-def library_name() -> str:
-    """Return the library's name, `modules_store_` and a hash of its text."""
-    return f"modules_store_{_version()}"
+def _tables(bodies: Iterable[str]) -> dict[str, str]:
+    """Return the includes that programs ask for as Lua, by name, each after those that it needs itself."""
+    modules: dict[str, str] = {}
+    for body in bodies:
+        _collect(body, modules)
+    return {name: f"(function()\n{module}end)()" for name, module in modules.items()}
 
 
-def _script(function: str, text: str, read_only: bool) -> Script:
-    return Script(function, text, hashlib.sha1(text.encode()).hexdigest(), read_only)
-
-
-@functools.cache
-def _version() -> str:
-    return hashlib.sha1(_library_body().encode()).hexdigest()[:12]
-
-
-@functools.cache
-def _library_body() -> str:
-    """Return the library without its first line, the names of its functions without its version."""
-    tables: dict[str, str] = {}
-    functions = []
-    for path in sorted(_folder().iterdir(), key=lambda one: one.name):
-        if path.name.endswith(".lua"):
-            flags, _, body = path.read_text(encoding="utf-8").partition("\n")
-            tables |= _tables(body)
-            functions.append(_function(path.name.removesuffix(".lua"), flags, body))
-    return "\n".join(["local KEYS, ARGV -- of the call", *tables.values(), *functions])
-
-
-def _function(name: str, flags: str, body: str) -> str:
-    """Return what registers a program: its own functions are made when the library is loaded."""
-    before, operation, after = _HEADER.sub("", body).partition(_OPERATION)
-    assert operation, f"{name}.lua ends by returning errors.guard(function() …"
-    listed = ", ".join(f"'{flag}'" for flag in flags.partition("flags=")[2].split(",") if flag)
-    return (
-        f"redis.register_function({{ function_name = '{name}_{_ANY_VERSION}', flags = {{ {listed} }},\n"
-        f"callback = (function()\n{before}\n"
-        f"return function(keys, argv)\nKEYS, ARGV = keys, argv{operation}{after}end\nend)() }})\n"
-    )
-
-
-def _tables(text: str) -> dict[str, str]:
-    """Return the includes that `text` asks for, as local tables, each after those that it needs itself."""
-    tables: dict[str, str] = {}
+def _collect(text: str, modules: dict[str, str]) -> None:
     for name in _INCLUDE.findall(text):
-        if name not in tables:
+        if name not in modules:
             module = _read(f"include/{name}.lua")
-            tables |= {key: table for key, table in _tables(module).items() if key not in tables}
-            returned = _RETURNED_TABLE.search(module)
-            assert returned, f"an include ends by returning its table: {name}"
-            tables[name] = f"local {returned[1]} = (function()\n{module}end)()"
-    return tables
+            _collect(module, modules)
+            modules[name] = module
 
 
 def _read(path: str) -> str:

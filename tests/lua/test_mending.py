@@ -7,7 +7,7 @@ import json
 import pytest
 import redis
 
-from modules_store import keys, scripts
+from modules_store import keys
 from tests.lua import calls
 from tests.store import toy_codec
 
@@ -21,8 +21,7 @@ BUDGET = {"retention": {"policy": "byte_budget", "size_bytes": 10**6}, "stream_e
 
 def run(node: redis.Redis, name: str, *arguments, agent_keys=None):
     agent_keys = KEYS_OF[name] if agent_keys is None else agent_keys
-    command = "EVAL_RO" if scripts.load(name).read_only else "EVAL"
-    return node.execute_command(command, scripts.load(name).text, len(agent_keys), *agent_keys, *arguments)
+    return calls.call(node, name, agent_keys, *arguments)
 
 
 KEYS_OF = {

@@ -60,7 +60,7 @@ def test_a_batch_whose_answer_is_lost_is_done_once(lossy, proxy, toy, timestamps
     np.testing.assert_array_equal(recalled, ROWS)
 
 
-def test_a_server_that_forgot_the_script_meanwhile(lossy, proxy, toy):
+def test_a_server_that_forgot_the_functions_meanwhile(lossy, proxy, toy):
     proxy.lose("FCALL", when_lost=toy.function_flush)
     first = lossy.store_agent_memory("a", ROWS[1])
     assert stored(toy) == [1, first]
