@@ -6,8 +6,8 @@
      Returns {memories, oldest or false, newest or false, agent metadata or false, memory_system or false,
      bytes, sampled, forms, layout}. bytes are those of the index, both documents, the stream, the tokens, the
      companions, and of the values and the metadata of the sample. sampled is how many of the sample have a
-     value, forms are {generation, version, bytes of their values, number} of those. layout is keys, packed, or
-     mixed while the agent is converted.
+     value, forms are {generation, version, bytes of their values, number} of those. layout is keys, packed or
+     mixed, while the agent is converted.
      Errors MEMERR BADARG WRONGTYPE.
      Cost O(sample log N). ]]
 -- @include errors

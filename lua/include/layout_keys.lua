@@ -198,7 +198,8 @@ function layout_keys:enter(ids)
   end)
 end
 
--- The timestamps and columns of a segment that a packed agent has lost: here none is entered, all are columns.
+-- The timestamps and columns of a segment that a packed agent has lost: here none is entered, and all are
+-- columns.
 function layout_keys:strays(number)
   return {}, segments.columns(self, number)
 end

@@ -1,4 +1,4 @@
-"""Programs as functions of one library: what reads writes nothing, and no call leaves anything to the next."""
+"""Programs as functions of a library: what reads writes nothing, no call leaves anything to the next."""
 
 from __future__ import annotations
 
