@@ -55,7 +55,7 @@ return errors.guard(function()
   local wanted = arguments.integer(ARGV[1], 'sample', 1, arguments.largest_batch)
   local count = memory:count()
   local found = memory:read(sample_of(memory, count, wanted))
-  local of_values, of_metadata = memory:usage(memory:ids(found.page))
+  local of_values, of_metadata = memory:usage(found.page)
   local companions = usage(KEYS[6], KEYS[7], KEYS[8])
   local index, documents_of = usage(KEYS[1], KEYS[1] .. ':older'), usage(agent_key, codec_key)
   local bytes = { index, documents_of, usage(KEYS[4]), usage(KEYS[5]), companions }

@@ -92,7 +92,8 @@ def test_metadata_of_one_store_are_not_those_of_the_next(node):
 
 def test_keys_and_arguments_are_forgotten_after_a_call(node, monkeypatch):
     begin = """redis.register_function({
-      function_name = LIBRARY .. '_left', callback = function() return { KEYS and 1 or 0, ARGV and 1 or 0 } end
+      function_name = LIBRARY .. '_left',
+      callback = function() return { KEYS and 1 or 0, ARGV and 1 or 0 } end
     })"""
     library = scripts.library_of(["store_memories", "count_memories"], begin)
     monkeypatch.setattr(scripts, "library", lambda: library)
