@@ -76,5 +76,9 @@ return errors.guard(function()
   local ok, kept = pcall(policy.parse, agents.policy(KEYS[2]) or '')
   local moved, lost = move(source, target, page, ok and kept.documents)
   agents.count_gone(KEYS[2], lost)
-  return { moved, lost, source:count() }
+  local left = source:count()
+  if left == 0 then
+    layout.open_to_write(KEYS[1]) -- which gives the index that all are in its name
+  end
+  return { moved, lost, left }
 end)

@@ -13,8 +13,9 @@ def test_agent_ids_gives_each_agent_with_memories_once(store, redis_client):
     for agent in agents:
         redis_client.zadd(f"agent:{{{agent}}}:memories", {"1": 1})
     store.store_agent_memory("ant", state, {"n": 1})
-    redis_client.set("agent:{other}:memories", "no index")
-    assert sorted(store.agent_ids()) == sorted([*agents, "ant"])
+    store.store_agent_memory("packed", state, {"n": 1})
+    store.convert_agent("packed", "packed")
+    assert sorted(store.agent_ids()) == sorted([*agents, "ant", "packed"])
     assert sorted(store.agent_ids("drone-1?")) == [f"drone-1{n}" for n in range(10)]
     assert list(store.agent_ids("nobody")) == []
 
