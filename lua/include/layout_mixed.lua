@@ -292,7 +292,7 @@ end
 
 -- None is entered here, where it might come into the wrong part: that waits until all are in one.
 function layout_mixed:strays(number)
-  local packed = self.older.adopt and self.older or self.newer
+  local packed = self.older.layout == 'packed' and self.older or self.newer
   local times, columns = packed:strays(number)
   return {}, #times > 0 and segments.columns(self, number) or columns
 end

@@ -153,7 +153,7 @@ class Agent:
             for one in (first, last, self.random.randint(first, last)):
                 with pytest.raises(redis.ResponseError, match="already has a memory"):
                     self.call("put", b"c", ids=[one], header="hhh", width=1, metadata=[])
-            size, cursor, ids, _, gone, *_ = self.call("between", first=first, last=last, limit=10**4)
+            size, _, _, _, gone, *_ = self.call("between", first=first, last=last, limit=10**4)
             assert (size, [*map(int, gone)]) in [(count, [first]), (0, [])]
             assert self.call("count") == len(self.rows) + len(self.gone)
             assert self.call("drop", ids=[first]) == count
@@ -178,7 +178,7 @@ class Agent:
         wanted, step = self.random.choice(["keys", "packed"]), self.random.choice([1, 7, 50, 300])
         for _ in range(self.random.randint(1, 4)):
             before = len(self.rows) + len(self.gone)
-            moved, lost, left = self.client.evalsha(
+            _, lost, left = self.client.evalsha(
                 self.conversion, 2, INDEX, keys.agent_metadata("a"), wanted, step
             )
             self.notice()

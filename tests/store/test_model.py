@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import redis
@@ -13,6 +17,7 @@ from modules_store import KeepAll, MaxCount, Policy, RedisAgentMemory, Timestamp
 from tests.store import toy_codec
 
 AGENTS = ("a", "b")
+LAYOUTS = {"a": "keys", "b": "packed"}  # that they begin with
 POLICIES = {"toy": Policy(KeepAll()), "half": Policy(MaxCount(12))}
 agents = st.sampled_from(AGENTS)
 values = st.integers(-128, 127)
@@ -21,6 +26,10 @@ values = st.integers(-128, 127)
 def state_of(value: int) -> np.ndarray:
     """A state that both codecs bring back exactly."""
     return np.arange(value, value + toy_codec.INPUT_DIM).clip(-128, 127).astype(np.float32) * toy_codec.STEP
+
+
+class _Stopped(Exception):
+    """A conversion was interrupted."""
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -39,11 +48,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.codec = dict.fromkeys(AGENTS, "toy")
         self.clock = 0
         for agent in AGENTS:
-            self.store.bind(agent, "toy", policy=POLICIES["toy"])
+            self._bind(agent, "toy")
 
     def teardown(self) -> None:
         self.store.close()
         self.redis.close()
+
+    def _bind(self, agent: str, codec: str) -> None:
+        self.store.bind(agent, codec, policy=replace(POLICIES[codec], layout=LAYOUTS[agent]))
 
     def _add(self, agent: str, timestamp: int, value: int, metadata: dict | None) -> None:
         self.model[agent][timestamp] = (state_of(value).tolist(), metadata)
@@ -99,14 +111,52 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(agent=agents, wanted=st.sets(st.integers(1, 40), max_size=3))
     def evict(self, agent, wanted):
         for timestamp in (10 * n for n in wanted):
-            self.redis.delete(keys.memory(agent, timestamp))
-            self.model[agent].pop(timestamp, None)
+            if self.redis.delete(keys.memory(agent, timestamp)):
+                del self.model[agent][timestamp]
         self.store.repair_agent(agent)
+
+    @rule(agent=agents, column=st.sampled_from(["codes", "rows", "metadata"]), nth=st.integers(0, 5))
+    def evict_column(self, agent, column, nth):
+        if not (columns := self.redis.keys(f"agent:{{{agent}}}:segment:*:rows")):
+            return
+        number = int(columns[nth % len(columns)].split(b":")[3])
+        stamps = self.redis.get(keys.segment_rows(agent, number))
+        skip, base = struct.unpack_from("<Iq", stamps)
+        times = [base + time for time, _ in struct.iter_unpack("<II", stamps[20:])][skip:]
+        deleted = self.redis.delete(getattr(keys, f"segment_{column}")(agent, number))
+        assert deleted or column == "metadata"
+        for timestamp in times if deleted else []:
+            state, _ = self.model[agent].pop(timestamp)
+            if column == "metadata":
+                self.model[agent][timestamp] = (state, None)
+        found = self.store.verify_agent(agent)
+        assert found.without_value.count == (0 if column == "metadata" else len(times))
+        assert self.store.repair_agent(agent).lost == found.without_value.count
+
+    @rule(agent=agents)
+    def evict_directory(self, agent):
+        if self.redis.type(keys.index(agent)) == b"string" and not self.redis.exists(keys.older_index(agent)):
+            self.redis.delete(keys.index(agent))
+            assert self.store.verify_agent(agent).not_indexed.count == len(self.model[agent])
+            assert self.store.repair_agent(agent).indexed == len(self.model[agent])
+
+    @rule(agent=agents, layout=st.sampled_from(["keys", "packed"]), step=st.integers(1, 8), steps=st.integers(1, 4))
+    def convert(self, agent, layout, step, steps):
+        """Take some steps of a conversion, or all of it."""
+
+        def stop(done):
+            nonlocal steps
+            steps -= 1
+            if not steps:
+                raise _Stopped
+
+        with contextlib.suppress(_Stopped):
+            assert self.store.convert_agent(agent, layout, step=step, on_progress=stop).lost == 0
 
     @rule(agent=agents, codec=st.sampled_from(["toy", "half"]))
     def switch(self, agent, codec):
         self.codec[agent] = codec
-        self.store.bind(agent, codec, policy=POLICIES[codec])
+        self._bind(agent, codec)
         if self.model[agent] or self.redis.exists(keys.agent_memory_system(agent)):
             self.store.re_encode(agent, codec)
 
