@@ -201,7 +201,7 @@ def _stop(done) -> None:
 
 
 class Writer(threading.Thread):
-    """Stores for an agent until the server is gone, and converts it meanwhile; knows what was acknowledged."""
+    """Stores for an agent until the server is gone and converts it meanwhile; knows what was acknowledged."""
 
     def __init__(self, url: str, seed: int) -> None:
         super().__init__()
