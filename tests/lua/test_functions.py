@@ -29,6 +29,7 @@ READ_ONLY = {
     "recall_recent": ([INDEX, SYSTEM], 3, "both", "newest"),
     "sample_memories": ([INDEX, SYSTEM], 4, "uniform", "seed", "both", 1000, 0.6, 0.4, "refuse"),
     "sample_sequences": ([INDEX, SYSTEM], 2, 2, "seed", "both"),
+    "summarize_agents": ([INDEX],),
     "verify_agent": ([INDEX, METADATA, SYSTEM], "[]"),
     "verify_found": ([INDEX], "[1,2,77]"),
     "verify_segments": ([INDEX], "[1]"),

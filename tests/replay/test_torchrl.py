@@ -132,7 +132,7 @@ def test_a_batch_is_one_call(storage, redis_client):
 
     def calls():
         counts = redis_client.info("commandstats")
-        return sum(counts[name]["calls"] for name in counts if name.startswith("cmdstat_eval"))
+        return sum(counts[name]["calls"] for name in counts if name.startswith("cmdstat_fcall"))
 
     before = calls()
     sample, info = buffer.sample(return_info=True)
