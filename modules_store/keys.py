@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 def index(agent_id: str) -> str:
-    """Sorted set of the agent's timestamps, member and score alike; of a packed agent the directory, a string."""
+    """Sorted set of the agent's timestamps, member and score alike; a string where the agent is packed."""
     return f"agent:{{{agent_id}}}:memories"
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from modules_store import checks, errors, retention
 from modules_store.retention import Oldest, Retention
 
-
 LAYOUTS = ("keys", "packed")
 
 

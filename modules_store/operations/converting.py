@@ -30,9 +30,7 @@ class Converting(Blocking):
         Raises InvalidInputError, InvalidMetadataError where RedisJSON refuses metadata that the layout
         "packed" has taken, OutOfMemoryError, ConnectionLostError, ServerError.
         """
-        return self._drive(
-            converting.convert_agent(agent_id, layout, step=step, on_progress=on_progress)
-        )
+        return self._drive(converting.convert_agent(agent_id, layout, step=step, on_progress=on_progress))
 
 
 @documented_by(Converting)

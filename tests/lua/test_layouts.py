@@ -58,7 +58,9 @@ class Agent:
 
     def check(self, method: str, expected: list[int], **arguments) -> None:
         """Read a page, which must have the expected memories."""
-        size, last, ids, found, gone, runs, values, metadata, expiries, without = self.call(method, **arguments)
+        size, last, ids, found, gone, runs, values, metadata, expiries, without = self.call(
+            method, **arguments
+        )
         assert size == len(expected)
         assert [int(one) for one in ids] == expected
         assert (int(last) if last else None) == (expected[-1] if expected else None)
@@ -70,7 +72,9 @@ class Agent:
         assert values == [self.rows[one][0] if one in self.rows else None for one in expected]
         assert _values(runs) == [value for value, _, _ in contents]
         assert metadata == [text for _, text, _ in contents]
-        assert [int(one) if one else None for one in expiries] == [expiry for _, _, expiry in contents][: len(expiries)]
+        assert [int(one) if one else None for one in expiries] == [expiry for _, _, expiry in contents][
+            : len(expiries)
+        ]
 
     def put(self, ids: list[int], *, kind=None, expiry=None, documents=False, newest_last=False) -> None:
         header, width = kind or self.random.choices(KINDS, [12, 1, 1, 1])[0]
@@ -149,7 +153,7 @@ class Agent:
             for one in (first, last, self.random.randint(first, last)):
                 with pytest.raises(redis.ResponseError, match="already has a memory"):
                     self.call("put", b"c", ids=[one], header="hhh", width=1, metadata=[])
-            size, cursor, ids, _, gone, *_ = self.call("between", first=first, last=last, limit=10**4)
+            size, _, _, _, gone, *_ = self.call("between", first=first, last=last, limit=10**4)
             assert (size, [*map(int, gone)]) in [(count, [first]), (0, [])]
             assert self.call("count") == len(self.rows) + len(self.gone)
             assert self.call("drop", ids=[first]) == count
@@ -162,7 +166,9 @@ class Agent:
         if self.call("layout") != b"packed":
             return
         self.client.delete(INDEX)
-        numbers = {int(key.split(b":")[3]) for key in self.client.scan_iter("agent:{a}:segment:*", count=1000)}
+        numbers = {
+            int(key.split(b":")[3]) for key in self.client.scan_iter("agent:{a}:segment:*", count=1000)
+        }
         entered = sum(self.call("adopt", number=number) for number in numbers)
         assert entered >= len(self.rows)
         self.notice()
@@ -172,7 +178,7 @@ class Agent:
         wanted, step = self.random.choice(["keys", "packed"]), self.random.choice([1, 7, 50, 300])
         for _ in range(self.random.randint(1, 4)):
             before = len(self.rows) + len(self.gone)
-            moved, lost, left = self.client.evalsha(
+            _, lost, left = self.client.evalsha(
                 self.conversion, 2, INDEX, keys.agent_metadata("a"), wanted, step
             )
             self.notice()

@@ -140,7 +140,12 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.store.verify_agent(agent).not_indexed.count == len(self.model[agent])
             assert self.store.repair_agent(agent).indexed == len(self.model[agent])
 
-    @rule(agent=agents, layout=st.sampled_from(["keys", "packed"]), step=st.integers(1, 8), steps=st.integers(1, 4))
+    @rule(
+        agent=agents,
+        layout=st.sampled_from(["keys", "packed"]),
+        step=st.integers(1, 8),
+        steps=st.integers(1, 4),
+    )
     def convert(self, agent, layout, step, steps):
         """Take some steps of a conversion, or all of it."""
 
