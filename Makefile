@@ -14,7 +14,7 @@ CLIENT_SOURCES := $(shell find modules_store lua -name '*.py' -o -name '*.lua' -
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-asan soak-tsan lint format bench bench-store bench-engine bench-codec clean
+.PHONY: help setup demo test test-thin test-asan test-tsan fuzz fuzz-asan soak soak-asan soak-tsan lint format bench bench-profile bench-store bench-engine bench-codec clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -97,8 +97,11 @@ format: setup ## Rewrite Python and C++ in the project's format
 	@$(BIN)/ruff format --quiet .
 	@git ls-files 'engine/*.cc' 'engine/*.h' | xargs -r $(BIN)/clang-format -i
 
-bench: setup ## Measure stores and recalls a second
+bench: setup ## Hold the store against a blueprint, pipelines and TorchRL; report in build/bench (25 minutes; ARGS=--quick)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-profile: setup ## Measure where the time of a call goes: engine, Redis, RedisJSON, Lua, network, Python (a minute)
+	@$(BIN)/python -m benchmarks.run --cases profile --systems keys packed --output build/bench-profile $(ARGS)
 
 bench-store: setup ## Measure each operation of the store: round trips, time for 1, 100 and 1,000 memories (a minute)
 	@$(BIN)/python -m benchmarks.operations $(ARGS)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
 
-from benchmarks import throughput
+from benchmarks import demo_rates
 from benchmarks.measure import bytes_each
 from benchmarks.naive import NaiveAgentMemory
 from model_export.config import CodecConfig, FeatureGroup
@@ -200,7 +200,7 @@ def compare(kind: KindOfAgent) -> None:
         naive = bytes_each(client, count, lambda: blueprint.store_all("naive", states))
         client.flushall()
         publish(kind.codec, server.url)
-        rates = throughput.measure(server.url, kind.codec, states, rounds=3, seconds=0.15)
+        rates = demo_rates.measure(server.url, kind.codec, states, rounds=3, seconds=0.15)
     table = Table(title="Bytes a memory in Redis, key and index included", title_justify="left")
     for heading in ("", "bytes", "of the blueprint"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -212,7 +212,7 @@ def compare(kind: KindOfAgent) -> None:
         "here, with four fields of metadata in RedisJSON", f"{described:,.0f}", f"{described / naive:.0%}"
     )
     console.print(table)
-    console.print(throughput.table(rates, "Calls a second, one blocking client"))
+    console.print(demo_rates.table(rates, "Calls a second, one blocking client"))
 
 
 def explain(server: EmbeddedServer, agent: str, keep: bool) -> None:

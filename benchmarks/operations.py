@@ -21,6 +21,7 @@ from rich.progress import track
 from rich.table import Table
 
 from modules_store import KeepAll, Policy, RedisAgentMemory
+from modules_store.policy import LAYOUTS
 from modules_store.server import EmbeddedServer
 
 COUNTS = (1, 100, 1000)
@@ -93,6 +94,14 @@ def operations(bench: Bench) -> list[Operation]:
     """Return all of them, those that write first."""
     memory, states, metadata = bench.memory, bench.states, bench.metadata
 
+    def queries() -> list[Operation]:
+        """Packed memories have no documents that a query could find."""
+        if memory.agent_stats(READ).layout == "packed":
+            return []
+        return [
+            reading("find_memories", lambda n: memory.find_memories("@reward:[0 +inf]", agents=READ, limit=n))
+        ]
+
     def reading(name: str, call: Callable[[int], object]) -> Operation:
         return Operation(name, lambda count: (lambda: None, lambda _: call(count)))
 
@@ -136,7 +145,7 @@ def operations(bench: Bench) -> list[Operation]:
         reading(
             "find_similar_memories of 10,000", lambda n: memory.find_similar_memories(READ, states[5], n)
         ),
-        reading("find_memories", lambda n: memory.find_memories("@reward:[0 +inf]", agents=READ, limit=n)),
+        *queries(),
         on_fresh("delete_memories", lambda _: lambda made: memory.delete_memories("fresh", made)),
         on_fresh("delete_agent", lambda _: lambda _: memory.delete_agent("fresh")),
         on_fresh("verify_agent", lambda _: lambda _: memory.verify_agent("fresh")),
@@ -149,9 +158,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make bench-store", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table here")
+    parser.add_argument("--layout", choices=LAYOUTS, default="keys", help="of the memories")
     given = parser.parse_args(arguments)
     console = Console()
-    with EmbeddedServer() as server, RedisAgentMemory(server.url, policy=Policy(KeepAll())) as memory:
+    policy = Policy(KeepAll(), layout=given.layout)
+    with EmbeddedServer() as server, RedisAgentMemory(server.url, policy=policy) as memory:
         bench = Bench(memory)
         with console.status("Storing what is read"):
             bench.fill()

@@ -6,8 +6,8 @@
      Returns {memories, oldest or false, newest or false, agent metadata or false, memory_system or false,
      bytes, sampled, forms, layout}. bytes are those of the index, both documents, the stream, the tokens, the
      companions, and of the values and the metadata of the sample. sampled is how many of the sample have a
-     value, forms are {generation, version, bytes of their values, number} of those. layout is keys, packed, or
-     mixed while the agent is converted.
+     value, forms are {generation, version, bytes of their values, number} of those. layout is keys, packed or
+     mixed, while the agent is converted.
      Errors MEMERR BADARG WRONGTYPE.
      Cost O(sample log N). ]]
 -- @include errors
@@ -55,7 +55,7 @@ return errors.guard(function()
   local wanted = arguments.integer(ARGV[1], 'sample', 1, arguments.largest_batch)
   local count = memory:count()
   local found = memory:read(sample_of(memory, count, wanted))
-  local of_values, of_metadata = memory:usage(memory:ids(found.page))
+  local of_values, of_metadata = memory:usage(found.page)
   local companions = usage(KEYS[6], KEYS[7], KEYS[8])
   local index, documents_of = usage(KEYS[1], KEYS[1] .. ':older'), usage(agent_key, codec_key)
   local bytes = { index, documents_of, usage(KEYS[4]), usage(KEYS[5]), companions }

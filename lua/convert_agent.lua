@@ -1,7 +1,7 @@
 #!lua
 --[[ Moves memories of one agent to another layout: one step, whose caller goes on while some are left. A step
-     is done as a whole or not at all; between two steps the agent has memories in both layouts, the older in one
-     and the newer in the other. Timestamps, metadata, expiry and what is kept beside memories stay.
+     is done as a whole or not at all; between two steps the agent has memories in both layouts, the older in
+     one and the newer in the other. Timestamps, metadata, expiry and what is kept beside memories stay.
      KEYS[1] index. KEYS[2] agent metadata.
      ARGV[1] layout, keys or packed. ARGV[2] step, how many memories to look at.
      Returns {moved, lost, left}: lost are those that were dropped since their value was gone; counters.lost
@@ -78,7 +78,7 @@ return errors.guard(function()
   agents.count_gone(KEYS[2], lost)
   local left = source:count()
   if left == 0 then
-    layout.open_to_write(KEYS[1]) -- which gives the index that all are in its name
+    layout.open_to_write(KEYS[1]) -- what is left of two parts gets the name of the whole
   end
   return { moved, lost, left }
 end)

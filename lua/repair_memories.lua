@@ -15,7 +15,7 @@
 -- @include codec
 -- @include layout_keys
 -- @include policy
--- @include companions when used
+-- @include companions
 -- @include memories
 -- @include layout
 -- @include agents

@@ -10,7 +10,7 @@
 -- @include arguments
 -- @include layout
 -- @include policy
--- @include companions when used
+-- @include companions
 -- @include trim
 -- @include agents
 

@@ -10,7 +10,7 @@
 -- @include arguments
 -- @include codec
 -- @include layout
--- @include companions when used
+-- @include companions
 -- @include agents
 
 local function has_type(key, wanted)

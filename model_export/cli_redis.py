@@ -64,7 +64,7 @@ def re_encode(
     with connected(redis_url) as client, progress_bar() as bar:
         memory = RedisAgentMemory(client)
         for agent in _find_agents(client, agents):
-            task = bar.add_task(agent, total=client.zcard(keys.index(agent)))
+            task = bar.add_task(agent, total=memory.count_memories(agent))
             done = memory.re_encode(
                 agent,
                 codec,

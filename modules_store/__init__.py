@@ -42,10 +42,11 @@ from modules_store.memories import (
 from modules_store.operations.buffering import AsyncBufferedStores, BufferedStores
 from modules_store.policy import Policy
 from modules_store.retention import ByteBudget, Importance, KeepAll, MaxAge, MaxCount, Oldest, Thinning
-from modules_store.statistics import AgentStats
+from modules_store.statistics import AgentStats, AgentSummary
 
 __all__ = [
     "AgentStats",
+    "AgentSummary",
     "AsyncBufferedStores",
     "AsyncRedisAgentMemory",
     "Binding",

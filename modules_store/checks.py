@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import operator
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
@@ -20,6 +21,8 @@ MAX_TIMESTAMP = 2**53 - 1
 
 MAX_BATCH = 16384
 """The most memories that one script call works on."""
+
+_ILLEGAL = re.compile(r"[{}\x00-\x1f\x7f-\x9f]")  # in an agent's id
 
 
 def agent_id(value: str, argument: str = "agent_id") -> str:
@@ -35,10 +38,10 @@ def agent_id(value: str, argument: str = "agent_id") -> str:
         raise errors.InvalidAgentIdError(f"{argument} {value!r} is not valid Unicode") from problem
     if not 1 <= size_bytes <= 256:
         raise errors.InvalidAgentIdError(f"{argument} has {size_bytes} bytes, not 1 to 256")
-    illegal = next((c for c in value if c in "{}" or ord(c) < 32 or 127 <= ord(c) < 160), None)
+    illegal = _ILLEGAL.search(value)
     if illegal is not None:
         raise errors.InvalidAgentIdError(
-            f"{argument} {value!r} holds {illegal!r}; braces and control characters are illegal"
+            f"{argument} {value!r} holds {illegal[0]!r}; braces and control characters are illegal"
         )
     return value
 

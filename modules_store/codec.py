@@ -139,8 +139,11 @@ def _to_float32(
             f"{argument} has shape {list(array.shape)}, not {list(shape)}: "
             f"codec {codec.name!r} takes states of {codec.input_dim or 'one or more'} features"
         )
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite and is refused below
-        values = np.ascontiguousarray(array, dtype=STATE_DTYPE)
+    if array.dtype == STATE_DTYPE:
+        values = np.ascontiguousarray(array)
+    else:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite and is refused below
+            values = np.ascontiguousarray(array, dtype=STATE_DTYPE)
     finite = np.isfinite(values)
     if not finite.all():
         at = [int(i) for i in np.argwhere(~finite)[0]]

@@ -55,29 +55,29 @@ class ScriptCall:
     arguments: Sequence[Argument | Token]
     repeatable: bool = False
 
-    def run(self, *, again: bool = False, before_7: bool = False) -> Command:
-        """Return the command that runs a script the server knows; a NOSCRIPT error says that it does not.
+    def function(self, *, again: bool = False) -> Command:
+        """Return the command that calls the function; "Function not found" says that its library is missing.
 
-        `again` says that the command may have been sent before, `before_7` that the server is older than
-        Redis 7.
+        `again` says that the command may have been sent before.
         """
-        if any(isinstance(argument, Token) for argument in self.arguments):
-            return Command(self._texts(again, before_7), True, lambda: self._texts(True, before_7))
-        return Command(self._texts(again, before_7), self.repeatable or self.script.read_only)
+        name = "FCALL_RO" if self.script.read_only else "FCALL"
+        return self._command(name, self.script.function, again)
 
-    def _texts(self, again: bool, before_7: bool) -> tuple[Argument, ...]:
-        name = "EVALSHA_RO" if self.script.read_only and not before_7 else "EVALSHA"
-        script = self.script.before_7() if before_7 else self.script
+    def text(self, *, again: bool = False) -> Command:
+        """Return the command that runs the script's text; a NOSCRIPT error says that it has to be loaded."""
+        return self._command("EVALSHA", self.script.sha1, again)
+
+    def _command(self, name: str, called: str, again: bool) -> Command:
+        if Token in map(type, self.arguments):
+            return Command(self._words(name, called, again), True, lambda: self._words(name, called, True))
+        return Command(self._words(name, called, again), self.repeatable or self.script.read_only)
+
+    def _words(self, name: str, called: str, again: bool) -> tuple[Argument, ...]:
         arguments = [
             argument.text(again=again) if isinstance(argument, Token) else argument
             for argument in self.arguments
         ]
-        return (name, script.sha1, len(self.keys), *self.keys, *arguments)
-
-    def load(self, *, before_7: bool = False) -> Command:
-        """Return the command that makes the script known."""
-        script = self.script.before_7() if before_7 else self.script
-        return command("SCRIPT LOAD", script.text)
+        return (name, called, len(self.keys), *self.keys, *arguments)
 
 
 def script(

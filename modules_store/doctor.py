@@ -55,6 +55,10 @@ class Facts:
     codecs: Sequence[Codec] | None
     unpublished: Mapping[str, str] | None
     """Agents, or patterns of them, that are bound to a codec that is not published, and its name."""
+    library: str
+    """The library of functions of this version, by name."""
+    libraries: Sequence[str] | None
+    """All versions' libraries that the server has."""
     packages: Mapping[str, str | None]
     """The versions of modules-store, redis (redis-py) and hiredis here; None for what is not installed."""
 
@@ -257,6 +261,20 @@ def _rights(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis("rights", OK, f"{user} may run all that is needed")
 
 
+def _functions(facts: Facts) -> Iterator[Diagnosis]:
+    if facts.libraries is None:
+        yield Diagnosis("functions", UNKNOWN, "FUNCTION LIST is not allowed", _allow("function|list"))
+        return
+    is_there = facts.library in facts.libraries
+    found = f"{facts.library} is {'there' if is_there else 'not loaded yet: a client does that'}"
+    others = [name for name in facts.libraries if name != facts.library]
+    if others:
+        advice = "FUNCTION DELETE each once all clients are of this version"
+        yield Diagnosis("functions", OK, f"{found}; of other versions {', '.join(others)}", advice)
+    else:
+        yield Diagnosis("functions", OK, found)
+
+
 def _codecs(facts: Facts) -> Iterator[Diagnosis]:
     if facts.codecs is None:
         yield Diagnosis("codecs", UNKNOWN, "they cannot be listed", _allow("scan", "exists", "json.get"))
@@ -308,6 +326,7 @@ _CHECKS: list[Callable[[Facts], Iterator[Diagnosis]]] = [
     _clients,
     _latency,
     _rights,
+    _functions,
     _codecs,
     _packages,
 ]

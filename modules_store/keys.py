@@ -9,7 +9,11 @@ from __future__ import annotations
 
 
 def index(agent_id: str) -> str:
-    """Sorted set of the agent's timestamps, member and score alike; a string where the agent is packed."""
+    """The agent's index, whose type is that of its layout.
+
+    "keys": a sorted set; member and score are the timestamp in milliseconds. "packed": a string, the
+    directory of the segments.
+    """
     return f"agent:{{{agent_id}}}:memories"
 
 
@@ -39,7 +43,7 @@ def segment_metadata(agent_id: str, number: int) -> str:
 
 
 def memory(agent_id: str, timestamp: int) -> str:
-    """One compressed memory: header and codes."""
+    """One compressed memory of the layout "keys": header and codes."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}"
 
 
@@ -49,7 +53,7 @@ def memory_prefix(agent_id: str) -> str:
 
 
 def memory_metadata(agent_id: str, timestamp: int) -> str:
-    """RedisJSON document of one memory; exists only where metadata was given."""
+    """RedisJSON document of one memory; exists only where metadata was given, for packed ones by policy."""
     return f"agent:{{{agent_id}}}:memory:{timestamp}:meta"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,33 @@ class Memory:
     state: npt.NDArray[np.float32]
     """float32[D], as the codec reconstructs it."""
     metadata: dict[str, Any] | None
+
+
+_SET_FIELDS = tuple(getattr(Memory, name).__set__ for name in Memory.__slots__)
+
+
+def memories_of(
+    agent_id: str,
+    timestamps: Iterable[int],
+    states: npt.NDArray[np.float32],
+    metadata: Iterable[dict[str, Any] | None],
+) -> list[Memory]:
+    """Return the memories of an agent, one for each row of `states`, float32[B, D].
+
+    They are made without `Memory.__init__`, which sets the fields of a frozen class by their names: for a
+    thousand memories that takes longer than receiving them.
+    """
+    set_agent, set_timestamp, set_state, set_metadata = _SET_FIELDS
+    make = object.__new__
+    made = []
+    for timestamp, state, document in zip(timestamps, states, metadata, strict=True):
+        memory = make(Memory)
+        set_agent(memory, agent_id)
+        set_timestamp(memory, timestamp)
+        set_state(memory, state)
+        set_metadata(memory, document)
+        made.append(memory)
+    return made
 
 
 @dataclass(frozen=True, eq=False, slots=True)

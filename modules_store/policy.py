@@ -1,4 +1,4 @@
-"""What is kept of an agent's memories, and how: the policy that goes with each store and stands in its document."""
+"""What is kept of an agent's memories, and how: the policy that goes with each store."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Policy:
     """How Redis keeps the memories of an agent that has none yet: "keys", each by itself, or "packed", in
     segments of up to a thousand. An agent that has memories goes on as it is; `convert_agent` changes it."""
     documents: bool = False
-    """Whether the metadata of packed memories are RedisJSON documents, one each, for `find_memories`; with the
-    layout "keys" they always are."""
+    """Whether the metadata of packed memories are RedisJSON documents, one each, for `find_memories`; with
+    the layout "keys" they always are."""
 
     def __post_init__(self) -> None:
         if not retention.is_retention(self.retention):
@@ -50,7 +50,21 @@ class Policy:
 
     def to_json(self) -> str:
         """Return the policy as the scripts read it and RedisJSON prints it, so that texts can be compared."""
-        return _text(self)
+        return self._text
+
+    @functools.cached_property
+    def _text(self) -> str:
+        document: dict[str, Any] = {"retention": retention.to_json(self.retention)}
+        for name in ("ttl_ms", "stream_entries"):
+            if getattr(self, name) is not None:
+                document[name] = getattr(self, name)
+        if self.priorities:
+            document["priorities"] = True
+        if self.layout != "keys":
+            document["layout"] = self.layout
+        if self.documents:
+            document["documents"] = True
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, document: Any) -> Policy:
@@ -68,18 +82,3 @@ class Policy:
 def with_layout(policy: Policy, layout: str | None) -> Policy:
     """Return a policy with another layout, None for its own."""
     return policy if layout is None else dataclasses.replace(policy, layout=layout)
-
-
-@functools.lru_cache(maxsize=256)
-def _text(policy: Policy) -> str:
-    document: dict[str, Any] = {"retention": retention.to_json(policy.retention)}
-    for name in ("ttl_ms", "stream_entries"):
-        if getattr(policy, name) is not None:
-            document[name] = getattr(policy, name)
-    if policy.priorities:
-        document["priorities"] = True
-    if policy.layout != "keys":
-        document["layout"] = policy.layout
-    if policy.documents:
-        document["documents"] = True
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What `agent_stats` returns."""
+"""What `agent_stats` and `agent_summaries` return."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modules_store.policy import Policy
+
+
+@dataclass(frozen=True)
+class AgentSummary:
+    """What the index of an agent says."""
+
+    agent_id: str
+    memories: int
+    """Entries of the index."""
+    oldest: int | None
+    """The first timestamp, None where there are no memories."""
+    newest: int | None
+    layout: str
+    """How Redis keeps the memories: "keys", "packed", or "mixed" while the agent is converted."""
 
 
 @dataclass(frozen=True)

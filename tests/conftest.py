@@ -15,7 +15,17 @@ from tests import helpers
 
 # What needs torch, or the engine in the same environment, is not for the thin client's run; that has tests of
 # its own.
-_FULL = ["docker", "endurance", "engine", "export", "lua", "replay", "test_readme.py", "test_rules.py"]
+_FULL = [
+    "bench",
+    "docker",
+    "endurance",
+    "engine",
+    "export",
+    "lua",
+    "replay",
+    "test_readme.py",
+    "test_rules.py",
+]
 _FULL += ["cli/test_serve.py", "cli/test_transfer.py", "store/test_before_7.py", "store/test_tensors.py"]
 collect_ignore = _FULL if helpers.THIN else ["thin"]
 

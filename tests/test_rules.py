@@ -158,7 +158,8 @@ def test_lua_operation_has_a_header(path):
     header = re.match(r"#!lua.*\n--\[\[ (.*?)\]\]", text, re.DOTALL)
     assert header, "a comment --[[ … ]] follows line 1"
     assert "KEYS[1" in header[1] or "No KEYS: " in header[1]
-    for word in ("ARGV[1]", "Returns ", "Errors MEMERR ", "Cost "):
+    assert ("ARGV[1" in header[1]) == ("ARGV" in text[header.end() :])
+    for word in ("Returns ", "Errors MEMERR ", "Cost "):
         assert word in header[1]
     said = {int(number) for number in re.findall(r"KEYS\[(\d+)\]", header[1])}
     used = {int(number) for number in re.findall(r"KEYS\[(\d+)\]", text[header.end() :])}

@@ -5,7 +5,7 @@
 -- @include arguments
 -- @include codec
 -- @include layout
--- @include companions when used
+-- @include companions
 local agents = {}
 
 local LOOKS = 100 -- memories that are asked which generation is the agent's own, where nothing else says it
@@ -40,10 +40,11 @@ end
 
 -- What the agent's document states, as text: {policy = …}, or nil where it lacks what a store counts on.
 local function stated(agent_key)
-  local text = redis.call('JSON.GET', agent_key, '$.policy', '$.counters.stored', '$.counters.trimmed')
+  local text = redis.call('JSON.GET', agent_key, '$.policy', '$.counters')
   local policies = text and text:match('"$%.policy":(%b[])')
-  if not policies or policies == '[]' or not text:find('"$%.counters%.stored":%[%d+%]')
-    or not text:find('"$%.counters%.trimmed":%[%d+%]') then
+  local counters = text and text:match('"$%.counters":%[{([^{}]*)}%]')
+  if not policies or policies == '[]' or not counters or not (',' .. counters .. ','):find(',"stored":%d+,')
+    or not (',' .. counters .. ','):find(',"trimmed":%d+,') then
     return nil
   end
   return { policy = policies:sub(2, -2) }

@@ -74,6 +74,15 @@ function documents.read(memory, ids)
   return texts
 end
 
+-- How many bytes of the server's memory the documents of ids take.
+function documents.usage(memory, ids)
+  local prefix, bytes = key_prefix(memory), 0
+  for _, id in ipairs(ids) do
+    bytes = bytes + (redis.call('MEMORY', 'USAGE', prefix .. id .. ':meta') or 0)
+  end
+  return bytes
+end
+
 -- Lets the documents of ids first … last go at a time.
 function documents.expire(memory, ids, first, last, expiry)
   for _, key in ipairs(keys_of(memory, ids, first, last)) do

@@ -5,10 +5,10 @@
 -- = its id, layout}. While an agent is converted, the index of the older memories, which are in the new
 -- layout already, is agent:{ID}:memories:older.
 -- @include errors
--- @include layout_keys when used
--- @include layout_packed when used
--- @include layout_mixed when used
--- @include directory when used
+-- @include layout_keys
+-- @include layout_packed
+-- @include layout_mixed
+-- @include directory
 local layout = {}
 
 local LAYOUT_OF = { zset = 'keys', string = 'packed' } -- by the type of the index

@@ -7,9 +7,9 @@
 -- @include errors
 -- @include chunks
 -- @include codec
--- @include documents when used
+-- @include documents
 -- @include ranks
--- @include segments when used
+-- @include segments
 local layout_keys = {}
 
 local function key_prefix(index)
@@ -198,19 +198,19 @@ function layout_keys:enter(ids)
   end)
 end
 
--- The timestamps and columns of a segment that a packed agent has lost: here none is entered, all are columns.
+-- The timestamps and columns of a segment that a packed agent has lost: here none is entered, and all are
+-- columns.
 function layout_keys:strays(number)
   return {}, segments.columns(self, number)
 end
 
--- How many bytes of the server's memory the values of ids take, and their metadata.
-function layout_keys:usage(ids)
-  local prefix, values, metadata = key_prefix(self.index), 0, 0
-  for _, id in ipairs(ids) do
+-- How many bytes of the server's memory the values of a page take, and their metadata.
+function layout_keys:usage(page)
+  local prefix, values = key_prefix(self.index), 0
+  for _, id in ipairs(page) do
     values = values + (redis.call('MEMORY', 'USAGE', prefix .. id) or 0)
-    metadata = metadata + (redis.call('MEMORY', 'USAGE', prefix .. id .. ':meta') or 0)
   end
-  return values, metadata
+  return values, documents.usage(self, page)
 end
 
 -- The first of ids[from … to] that the index has or whose keys exist, or nil.

@@ -5,7 +5,7 @@
 -- A page is {size, parts}: {memory, page} in its order; or {size, parts, places}: where the order is another,
 -- for each memory {part, number in it}.
 -- @include codec
--- @include segments when used
+-- @include segments
 local layout_mixed = {}
 
 -- The last id that belongs to the older part, as a number.
@@ -210,12 +210,12 @@ function layout_mixed:enter(ids)
   split(self, ids, function(memory, some) memory:enter(some) end)
 end
 
-function layout_mixed:usage(ids)
+function layout_mixed:usage(page)
   local values, metadata = 0, 0
-  split(self, ids, function(memory, some)
-    local of_values, of_metadata = memory:usage(some)
+  for _, part in ipairs(page.parts) do
+    local of_values, of_metadata = part.memory:usage(part.page)
     values, metadata = values + of_values, metadata + of_metadata
-  end)
+  end
   return values, metadata
 end
 

@@ -7,12 +7,12 @@
 -- is the column of timestamps, the segment counts as one memory, at its first timestamp, until it is dropped.
 -- @include errors
 -- @include timestamps
--- @include documents when used
--- @include directory when used
--- @include segments when used
--- @include packed_pages when used
--- @include packed_reading when used
--- @include packed_writing when used
+-- @include documents
+-- @include directory
+-- @include segments
+-- @include packed_pages
+-- @include packed_reading
+-- @include packed_writing
 local layout_packed = {}
 
 local function to_numbers(ids)
@@ -227,21 +227,26 @@ function layout_packed:adopt(number)
   return packed_writing.adopt(self, number)
 end
 
-function layout_packed:usage(ids)
-  local values, metadata, shares = 0, 0, {}
-  for _, id in ipairs(ids) do
-    local i = packed_pages.locate(self, tonumber(id))
-    if i and not shares[i] then
-      local e = directory.entry(self, i)
-      local codes_key, rows_key, metadata_key = segments.keys(self, e)
-      local function share(key)
-        return (redis.call('MEMORY', 'USAGE', key) or 0) / e.rows
-      end
-      shares[i] = { share(codes_key) + share(rows_key), share(metadata_key) }
+function layout_packed:usage(page)
+  local values, metadata, has_documents = 0, 0, false
+  local function add(e, count)
+    local codes_key, rows_key, metadata_key = segments.keys(self, e)
+    local function share(key)
+      return (redis.call('MEMORY', 'USAGE', key) or 0) * count / e.rows
     end
-    if i then
-      values, metadata = values + shares[i][1], metadata + shares[i][2]
-    end
+    values = values + share(codes_key) + share(rows_key)
+    metadata = metadata + share(metadata_key)
+    has_documents = has_documents or e.documents
+  end
+
+  for _, group in ipairs(page.groups or {}) do
+    add(group.entry, group.count)
+  end
+  if not page.groups then
+    packed_pages.each_piece(self, page, function(e, from, to) add(e, math.abs(to - from) + 1) end)
+  end
+  if has_documents then
+    metadata = metadata + documents.usage(self, self:ids(page))
   end
   return math.floor(values + 0.5), math.floor(metadata + 0.5)
 end

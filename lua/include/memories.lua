@@ -1,8 +1,8 @@
 -- Adds and drops memories with all that goes with them, so that nothing of one is left without the rest.
 -- @include layout
--- @include companions when used
--- @include priorities when used
--- @include stream when used
+-- @include companions
+-- @include priorities
+-- @include stream
 -- @include tokens
 local memories = {}
 

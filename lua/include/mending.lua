@@ -2,7 +2,7 @@
 -- @include errors
 -- @include codec
 -- @include policy
--- @include companions when used
+-- @include companions
 -- @include agents
 local mending = {}
 

@@ -5,7 +5,7 @@ local nearest = {}
 
 local SCRIPT = 'memory_systems:nearest:v1' -- TorchScript; clients store it where this refuses with NOFUNCTION
 local FLOAT_BYTES = 4
-local NO_WEIGHTS = struct.pack('<f', 1)
+local NO_WEIGHTS = '\0\0\128\63' -- 1 as a FLOAT
 
 -- Refuses what the engine has refused as a whole, or in one of the commands of the DAG.
 local function check(reply, model)

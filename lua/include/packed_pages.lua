@@ -2,8 +2,8 @@
 -- segments and rows. A page is {size, first, last, step}: ranks; or {size, groups, missing}: a group is
 -- {entry of a segment, count, places, rows}, the memories at these places of the page; at those that are
 -- missing there is none, but for the timestamp that was asked for.
--- @include directory when used
--- @include segments when used
+-- @include directory
+-- @include segments
 local packed_pages = {}
 
 -- How many memories are older than `timestamp`.

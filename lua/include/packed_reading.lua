@@ -2,13 +2,12 @@
 -- done for each memory but for its timestamp; scattered ones are read row by row, or where many of a segment
 -- are wanted, from the whole of it.
 -- @include timestamps
--- @include documents when used
--- @include directory when used
--- @include segments when used
--- @include packed_pages when used
+-- @include documents
+-- @include directory
+-- @include segments
+-- @include packed_pages
 local packed_reading = {}
 
-local sub = string.sub
 local WORTH_ROWS = 8 -- memories of one segment from which on it is faster to read all its timestamps
 local WORTH_CODES = 3 -- all codes are read where one of so many is wanted
 
@@ -80,6 +79,7 @@ local function read_group(memory, group, columns)
   local e, places, rows = group.entry, group.places, group.rows
   local entries, times, codes, width = columns.entries, columns.times, columns.codes, e.width
   local first, last = segments.live(e)
+  local sub = string.sub
   local whole_rows = group.count >= WORTH_ROWS and segments.rows_text(memory, e, first, last)
   local whole_codes = WORTH_CODES * group.count >= e.rows and segments.codes(memory, e, first, last)
   local now = e.expiring and timestamps.now()

@@ -1,8 +1,8 @@
 -- Changes the memories of a packed agent. New ones go to the end of the last segment; where some are put
 -- between, taken from between, or get other codes, their segment is made anew, and the directory with it.
--- @include directory when used
--- @include segments when used
--- @include packed_pages when used
+-- @include directory
+-- @include segments
+-- @include packed_pages
 local packed_writing = {}
 
 -- Appends memories first … last of a batch, all newer than those that there are, to the last segment and to

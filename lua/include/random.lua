@@ -1,8 +1,6 @@
 -- Uniform random numbers that follow from a seed, the same on every server: a script stays deterministic.
 local random = {}
 
-local draw = math.random -- the server's generator; a look-up less for each of many
-
 -- Begins the sequence of a seed, which is any text. The server's generator takes 32 bits, and with seeds in a
 -- row its first numbers would be in step: hence the hash.
 function random.begin(seed)
@@ -11,6 +9,7 @@ end
 
 -- A number from 0 to below 1, of 52 bits: two numbers of the server's generator, which have 31.
 local function number()
+  local draw = math.random
   local high, low = draw() * 2 ^ 26, draw() * 2 ^ 26
   return ((high - high % 1) * 2 ^ 26 + (low - low % 1)) / 2 ^ 52
 end
@@ -19,7 +18,7 @@ random.number = number
 
 -- `many` integers from 0 to below `count`.
 function random.many_below(many, count)
-  local numbers = {}
+  local draw, numbers = math.random, {}
   for i = 1, many do
     local high, low = draw() * 2 ^ 26, draw() * 2 ^ 26
     local at = ((high - high % 1) * 2 ^ 26 + (low - low % 1)) / 2 ^ 52 * count

@@ -1,7 +1,7 @@
 -- The retentions other than "oldest", which tasks apply themselves: for each `room`, how many memories may
 -- be added before it is applied, where that matters; `apply`; `left`, how many memories still have to go, or
 -- be looked at to know. All work on such a task.
--- @include companions when used
+-- @include companions
 local retentions = {}
 
 local function count_rule()

@@ -6,12 +6,11 @@
 -- The head of the rows says what the directory's entry does, for who has lost that. Rows are counted from 0,
 -- those that were dropped at the beginning of a segment included. Any column may be gone where Redis evicts.
 -- @include chunks
--- @include directory when used
+-- @include directory
 local segments = {
   largest_span = 2 ^ 32 - 1, -- milliseconds from base to the newest memory
 }
 
-local unpack_struct = struct.unpack
 local ROWS = 1000 -- so that the values of all rows fit into one call of unpack()
 local CODES_BYTES = 32000 -- with their headers just below a size that the allocator has
 local HEAD = '<I4i8I4Bc3' -- how many rows are dropped, base, width, kind, header
@@ -55,12 +54,12 @@ end
 
 -- The timestamp, a number, of the row at `at`, counted from 0, of rows in `text`; nil where these are gone.
 function segments.timestamp(e, text, at)
-  return text ~= '' and e.base + unpack_struct('<I4', text, at * (e.expiring and 16 or 8) + 1) or nil
+  return text ~= '' and e.base + struct.unpack('<I4', text, at * (e.expiring and 16 or 8) + 1) or nil
 end
 
 -- When that row expires.
 function segments.expiry(_, text, at)
-  return (unpack_struct('<i8', text, at * 16 + 9))
+  return (struct.unpack('<i8', text, at * 16 + 9))
 end
 
 -- The timestamps, numbers, of rows in `text`.

@@ -6,9 +6,9 @@
 -- @include timestamps
 -- @include layout
 -- @include codec
--- @include companions when used
--- @include priorities when used
--- @include stream when used
+-- @include companions
+-- @include priorities
+-- @include stream
 -- @include memories
 -- @include trim
 -- @include agents

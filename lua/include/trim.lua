@@ -4,7 +4,7 @@
 -- for the next one. A batch ends as the same stores one by one, as long as no bound is reached: each rule
 -- says how many memories may be added before it has to be applied.
 -- @include memories
--- @include retentions when used
+-- @include retentions
 local trim = {
   spare = 1000, -- memories that a store may drop beyond as many as it adds
 }

@@ -39,6 +39,7 @@ class _Agent:
     memories: int
     oldest: int | None
     newest: int | None
+    layout: str
     metadata: dict[str, Any] | None
     memory_system: dict[str, Any] | None
 
@@ -61,14 +62,18 @@ def agents(pattern: Pattern = "*", *, redis_url: RedisUrl = DEFAULT_URL, as_json
     with connected(redis_url) as client:
         found = list(_read_agents(client, sorted(RedisAgentMemory(client).agent_ids(pattern))))
     if as_json:
-        shown = ("agent", "memories", "oldest", "newest", "codec")
+        shown = ("agent", "memories", "oldest", "newest", "codec", "layout")
         say(True, [{name: getattr(one, name) for name in shown} for one in found], "")
         return
     rows = [
-        [one.agent, one.memories, *(time_of(t) or t for t in (one.oldest, one.newest)), one.codec_text]
+        [
+            *(one.agent, one.memories),
+            *(time_of(t) or t for t in (one.oldest, one.newest)),
+            *(one.codec_text, one.layout),
+        ]
         for one in found
     ]
-    print_table(["agent", "memories", "oldest", "newest", "codec"], rows)
+    print_table(["agent", "memories", "oldest", "newest", "codec", "layout"], rows)
 
 
 def show(agent: AgentId, *, redis_url: RedisUrl = DEFAULT_URL, as_json: AsJson = False) -> None:
@@ -103,19 +108,12 @@ def _read_agents(client: redis.Redis, agent_ids: Sequence[str]) -> Iterator[_Age
         some = agent_ids[start : start + _AGENTS_A_ROUND_TRIP]
         pipeline = client.pipeline(transaction=False)
         for agent in some:
-            pipeline.zcard(keys.index(agent))
-            pipeline.zrange(keys.index(agent), 0, 0)
-            pipeline.zrange(keys.index(agent), -1, -1)
             pipeline.execute_command("JSON.GET", keys.agent_metadata(agent))
             pipeline.execute_command("JSON.GET", keys.agent_memory_system(agent))
         replies = iter(pipeline.execute())
-        for agent in some:
-            count, oldest, newest, metadata, system = itertools.islice(replies, 5)
-            yield _Agent(agent, count, _first(oldest), _first(newest), _parsed(metadata), _parsed(system))
-
-
-def _first(timestamps: Sequence[bytes]) -> int | None:
-    return int(timestamps[0]) if timestamps else None
+        for one in RedisAgentMemory(client).agent_summaries(some):
+            documents = map(_parsed, itertools.islice(replies, 2))
+            yield _Agent(one.agent_id, one.memories, one.oldest, one.newest, one.layout, *documents)
 
 
 def _parsed(text: bytes | None) -> dict[str, Any] | None:
@@ -135,6 +133,7 @@ def _described(one: _Agent) -> Iterable[tuple[str, object]]:
         yield "states", f"{system['input_dim']} features in {system['codes']} codes, {system['code_dtype']}"
     for earlier in system.get("earlier", ()):
         yield "also has memories of", earlier["name"]
+    yield "layout", one.layout
     policy = metadata.get("policy", {})
     if "retention" in policy:
         rule = dict(policy["retention"])
@@ -145,5 +144,9 @@ def _described(one: _Agent) -> Iterable[tuple[str, object]]:
         yield "stream", f"about {policy['stream_entries']:,} entries"
     if policy.get("priorities"):
         yield "priorities", "new memories have the largest"
+    if policy.get("layout", "keys") != one.layout:
+        yield "layout of the policy", policy.get("layout", "keys")
+    if policy.get("documents"):
+        yield "documents", "of packed memories' metadata"
     for name, value in metadata.get("counters", {}).items():
         yield name, f"{value:,}"

@@ -1,4 +1,5 @@
-"""Asks a server for what `doctor` judges. What it refuses to tell is None; it changes nothing."""
+"""Asks a server for what `doctor` judges. What it refuses to tell is None; it changes nothing but that
+it loads the library of functions where that is missing."""
 
 from __future__ import annotations
 
@@ -19,9 +20,8 @@ _KEY = "KEYS[1]"
 _OWN, _ANY_CODEC = "memory_system:doctor", "memory_systems"
 
 NEEDED: list[list[str]] = [
-    ["EVALSHA", "x", "0"],
-    ["EVALSHA_RO", "x", "0"],
-    ["SCRIPT", "LOAD", "x"],
+    ["FCALL", "x", "0"],
+    ["FCALL_RO", "x", "0"],
     ["JSON.GET", _ANY_CODEC],
     ["JSON.GET", _OWN],
     ["AI.DAGEXECUTE_RO", "x"],
@@ -29,13 +29,17 @@ NEEDED: list[list[str]] = [
     ["AI.INFO", _OWN],
     ["TIME"],
     ["MSET", _KEY, "x"],
+    ["COPY", _KEY, _KEY],
+    ["RENAME", _KEY, _KEY],
+    ["GETRANGE", _KEY, "0", "0"],
+    ["SETRANGE", _KEY, "0", "x"],
     ["JSON.MSET", _KEY, "$", "0"],
     ["JSON.MGET", _KEY, "$"],
-    *([name, _KEY] for name in ("EXISTS", "MGET", "UNLINK")),
+    *([name, _KEY] for name in ("EXISTS", "MGET", "PEXPIRETIME", "STRLEN", "UNLINK")),
     *(
         [name, _KEY, "x", "x"]
         for name in (
-            *("GET", "HDEL", "HGET", "HINCRBY", "HLEN", "HMGET", "HSET", "JSON.DEL"),
+            *("APPEND", "GET", "HDEL", "HGET", "HINCRBY", "HLEN", "HMGET", "HSET", "JSON.DEL"),
             *("JSON.GET", "JSON.NUMINCRBY", "JSON.SET", "LPUSH", "LRANGE", "LTRIM", "PEXPIREAT", "SET"),
             *("TYPE", "XADD", "XDEL", "ZADD", "ZCARD", "ZCOUNT", "ZMSCORE", "ZRANGE", "ZREM"),
         )
@@ -59,6 +63,8 @@ def gather(client: redis.Redis) -> Facts:
         refused=_told(lambda: _refused(client)),
         codecs=None if published is None else _told(lambda: _codecs(client, published)),
         unpublished=None if published is None else _told(lambda: _unpublished(client, published)),
+        library=scripts.library().name,
+        libraries=_told(lambda: _libraries(client)),
         packages={name: _version(name) for name in ("modules-store", "redis", "hiredis")},
     )
 
@@ -94,19 +100,27 @@ def _slowest(client: redis.Redis) -> tuple[str, int]:
 
 def _refused(client: redis.Redis) -> list[str] | None:
     """Return the commands that the user needs and may not run, None where the server cannot tell."""
-    script, arguments = scripts.load("check_rights"), (keys.index("doctor"), json.dumps(NEEDED))
+    call = (scripts.load("check_rights").function, 1, keys.index("doctor"), json.dumps(NEEDED))
     try:
         try:
-            reply = client.evalsha(script.sha1, 1, *arguments)
-        except redis.exceptions.NoScriptError:
-            client.script_load(script.text)
-            reply = client.evalsha(script.sha1, 1, *arguments)
+            reply = client.fcall_ro(*call)
+        except redis.ResponseError as error:
+            if "Function not found" not in str(error):
+                raise
+            client.function_load(scripts.library().text, replace=True)
+            reply = client.fcall_ro(*call)
     except redis.exceptions.NoPermissionError as error:
         named = re.search(r"'(.+)' command", str(error))
-        return [named[1].upper().replace("|", " ") if named else "EVALSHA with an agent's keys"]
+        return [named[1].upper().replace("|", " ") if named else "FCALL_RO with an agent's keys"]
     if reply is None:
         return None
     return list(dict.fromkeys(NEEDED[position - 1][0] for position in reply))
+
+
+def _libraries(client: redis.Redis) -> list[str]:
+    listed = client.execute_command("FUNCTION LIST", "LIBRARYNAME", scripts.LIBRARIES)
+    found = (entry.values() if isinstance(entry, Mapping) else entry[1::2] for entry in listed)
+    return sorted(_text(next(iter(values))) for values in found)
 
 
 def _codec_documents(client: redis.Redis) -> dict[str, Any]:

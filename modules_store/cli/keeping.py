@@ -1,4 +1,4 @@
-"""The subcommands that keep agents in order: `trim`, `verify`."""
+"""The subcommands that keep agents in order: `trim`, `convert`, `verify`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import asdict, fields
 from typing import Annotated, Any
 
 import typer
+from rich.progress import TaskID
 
-from modules_store import Finding, RedisAgentMemory, Repaired, Verification
+from modules_store import Converted, Finding, RedisAgentMemory, Repaired, Verification, checks
 from modules_store.checks import MAX_BATCH
 from modules_store.cli.common import (
     DEFAULT_URL,
@@ -22,6 +23,7 @@ from modules_store.cli.common import (
     progress_bar,
     say,
 )
+from modules_store.policy import LAYOUTS
 
 _NAMED = 3
 """How many timestamps of each kind a table names."""
@@ -57,6 +59,42 @@ def trim(
         say(True, [{"agent": agent, "dropped": count} for agent, count in dropped.items()], "")
         return
     print_table(["agent", "dropped"], list(dropped.items()))
+
+
+def convert(
+    agents: Agents = None,
+    *,
+    to: Annotated[str, typer.Option(metavar="keys|packed", help="The layout to move memories to.")],
+    all_agents: AllAgents = False,
+    step: Annotated[
+        int, typer.Option(min=1, max=MAX_BATCH, help="Memories a step; it holds the server up.")
+    ] = 1000,
+    redis_url: RedisUrl = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Move agents' memories to another layout, inside the server: a key each, or packed in segments.
+
+    Clients store and recall meanwhile. May be interrupted: no memory is lost, and the same command goes on.
+
+    Example: modules-store convert 'drone-*' --to packed
+    """
+    checks.choice(to, "--to", LAYOUTS)
+    results: list[dict[str, Any]] = []
+    with opened(redis_url) as memory, progress_bar() as bar:
+        for one in memory.agent_summaries(agents_of(memory, agents, all_agents)):
+            task = bar.add_task(one.agent_id, total=one.memories, visible=one.layout != to)
+
+            def advance(done: Converted, task: TaskID = task) -> None:
+                bar.update(task, completed=done.moved + done.lost)
+
+            done = memory.convert_agent(one.agent_id, to, step=step, on_progress=advance)
+            results.append({"agent": one.agent_id, "from": one.layout, **asdict(done)})
+            bar.remove_task(task)
+    if as_json:
+        say(True, results, "")
+        return
+    headings = ["agent", "from", "moved", "lost"]
+    print_table(headings, [[result[name] for name in headings] for result in results])
 
 
 def verify(
@@ -103,7 +141,11 @@ def verify(
         raise typer.Exit(1)
 
 
-COMMANDS: list[tuple[str, Callable[..., None]]] = [("trim", trim), ("verify", verify)]
+COMMANDS: list[tuple[str, Callable[..., None]]] = [
+    ("trim", trim),
+    ("convert", convert),
+    ("verify", verify),
+]
 """For the app, which reports their errors."""
 
 

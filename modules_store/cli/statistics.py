@@ -50,14 +50,16 @@ def stats(
         return
     families = list(dict.fromkeys(family for own in found.values() for family in own.bytes))
     counters = list(dict.fromkeys(name for own in found.values() for name in own.counters))
-    headings = ["agent", "memories", "raw / stored", "bytes", *families, *counters]
-    rows = [[agent, *_numbers(own, families, counters)] for agent, own in found.items()]
+    headings = ["agent", "layout", "memories", "raw / stored", "bytes", *families, *counters]
+    rows = [[agent, own.layout, *_numbers(own, families, counters)] for agent, own in found.items()]
     if len(rows) > 1:
-        sums = [sum(row[position] for row in rows) for position in (1, *range(3, len(headings)))]
+        sums = [sum(row[position] for row in rows) for position in (2, *range(4, len(headings)))]
         raw, stored = (
             sum(getattr(own, name) for own in found.values()) for name in ("raw_bytes", "stored_bytes")
         )
-        rows.append(["all", sums[0], raw / stored if stored else None, *sums[1:]])
+        layouts = {own.layout for own in found.values()}
+        layout = layouts.pop() if len(layouts) == 1 else "several"
+        rows.append(["all", layout, sums[0], raw / stored if stored else None, *sums[1:]])
     print_table(headings, rows)
 
 
@@ -78,6 +80,7 @@ def _numbers(own: AgentStats, families: list[str], counters: list[str]) -> list[
 def _document(agent: str, own: AgentStats) -> dict[str, Any]:
     return {
         "agent": agent,
+        "layout": own.layout,
         "memories": own.memories,
         "oldest": own.oldest,
         "newest": own.newest,

@@ -26,6 +26,7 @@ from modules_store.cli.common import (
 )
 from modules_store.errors import InvalidInputError, TimestampExistsError
 from modules_store.memories import Memory
+from modules_store.policy import LAYOUTS
 
 if TYPE_CHECKING:
     from modules_store.cli.parquet import Rows
@@ -72,6 +73,9 @@ def import_file(
         str,
         typer.Option(metavar="error|skip", help="Of memories whose timestamps the agents have."),
     ] = "error",
+    layout: Annotated[
+        str, typer.Option(metavar="keys|packed", help="Of agents that have no memories yet.")
+    ] = "keys",
     redis_url: RedisUrl = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
@@ -84,8 +88,9 @@ def import_file(
     """
     parquet = _parquet()
     checks.choice(on_conflict, "--on-conflict", ("error", "skip"))
+    checks.choice(layout, "--layout", LAYOUTS)
     with connected(redis_url) as client, progress_bar() as bar:
-        importing = _Import(client, codec, skips=on_conflict == "skip")
+        importing = _Import(client, codec, Policy(KeepAll(), layout=layout), skips=on_conflict == "skip")
         task = bar.add_task("Importing", total=parquet.count_rows(file))
         for rows in parquet.read_memories(file):
             importing.store(rows)
@@ -108,6 +113,7 @@ class _Import:
 
     client: redis.Redis
     codec: str | None
+    policy: Policy
     skips: bool
     stored: int = 0
     skipped: int = 0
@@ -120,8 +126,11 @@ class _Import:
         memory = self._store_of(checks.agent_id(rows.agent_id))
         wanted = list(range(len(rows.timestamps)))
         if self.skips:
-            found = self.client.zmscore(keys.index(rows.agent_id), rows.timestamps)
-            wanted = [i for i, score in enumerate(found) if score is None]
+            recalled = memory.retrieve_agent_memories(
+                rows.agent_id, rows.timestamps, missing="skip", fields="metadata"
+            )
+            found = {one.timestamp for one in recalled}
+            wanted = [i for i in wanted if rows.timestamps[i] not in found]
             self.skipped += len(rows.timestamps) - len(wanted)
         if not wanted:
             return
@@ -142,7 +151,7 @@ class _Import:
         if agent not in self.stores:
             codec = self.codec or self._codec_of(agent)
             if codec not in self._of_codec:
-                self._of_codec[codec] = RedisAgentMemory(self.client, codec=codec, policy=Policy(KeepAll()))
+                self._of_codec[codec] = RedisAgentMemory(self.client, codec=codec, policy=self.policy)
             self.stores[agent] = self._of_codec[codec]
         return self.stores[agent]
 

@@ -13,7 +13,10 @@ from typing import Any, TypeVar
 
 from redis.crc import key_slot as key_slot  # flows import redis here alone
 from redis.exceptions import ClusterCrossSlotError as ClusterCrossSlotError
+from redis.exceptions import NoPermissionError as NoPermissionError
 from redis.exceptions import NoScriptError as NoScriptError
+from redis.exceptions import OutOfMemoryError as OutOfMemoryError
+from redis.exceptions import ReadOnlyError as ReadOnlyError
 from redis.exceptions import RedisError as RedisError
 from redis.exceptions import ResponseError as ResponseError
 

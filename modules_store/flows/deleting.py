@@ -63,7 +63,7 @@ def _delete_indexed(agent_id: str, documents: str) -> Flow[int]:
 
 
 def segments_of(agent_id: str, names: Iterable[bytes]) -> list[int]:
-    """Return the numbers of the segments whose columns have these names; what else there is is passed over."""
+    """Return the numbers of the segments whose columns have these names; others are passed over."""
     pattern = re.escape(keys.segment_codes(agent_id, 0).removesuffix("0").encode())
     found = (re.fullmatch(pattern + rb"(\d{1,10})(?::rows|:metadata)?", name) for name in names)
     return sorted({int(match[1]) for match in found if match and 0 < int(match[1]) < 2**32})

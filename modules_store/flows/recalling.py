@@ -13,7 +13,7 @@ from modules_store.commands import Argument, script
 from modules_store.flows import Flow, ResponseError, queued, run
 from modules_store.flows.repairing import drop_lost
 from modules_store.flows.systems import MemorySystems
-from modules_store.memories import Memory
+from modules_store.memories import Memory, memories_of
 
 FIELDS = ("both", "states", "metadata")
 
@@ -98,10 +98,8 @@ def parse_memories(agent_id: str, reply: Sequence[Any]) -> list[Memory]:
         return []
     count = len(timestamps)
     states = codec.from_rows(blob, count) if blob else np.empty((count, 0), np.float32)
-    return [
-        Memory(agent_id, int(timestamp), state, None if text is None else json.loads(text))
-        for timestamp, state, text in zip(timestamps, states, metadata or [None] * count, strict=True)
-    ]
+    documents = [None if text is None else json.loads(text) for text in metadata] or [None] * count
+    return memories_of(agent_id, map(int, timestamps), states, documents)
 
 
 def bounds(start: int | None, end: int | None) -> tuple[int, int]:

@@ -1,13 +1,23 @@
-"""Makes commands of all that flows yield: runs of scripts, as this server takes them."""
+"""Makes commands of all that flows yield: of runs of scripts the calls of functions, where there are any."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Any
 
-from modules_store.commands import Command, ScriptCall
+from modules_store import scripts
+from modules_store.commands import Command, ScriptCall, command
 from modules_store.errors import MemoryStoreError
-from modules_store.flows import Flow, NoScriptError, RedisError, ResponseError, T
+from modules_store.flows import (
+    Flow,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    T,
+)
 
 Commands = Generator[Command, Any, T]
 
@@ -36,27 +46,48 @@ class Sender:
             flow.close()
 
     def _run(self, call: ScriptCall) -> Commands[Any]:
-        """Run a script; a server that is older than Redis 7 says so by what it does not understand."""
-        try:
-            return (yield from _run(call, self._before_7))
-        except ResponseError as error:
-            if self._before_7 or not _is_of_before_7(error):
-                raise
-        self._before_7 = True
-        return (yield from _run(call, True))
+        """Run a script as a function; a server that is older than Redis 7 knows no FCALL, and says so."""
+        if not self._before_7:
+            try:
+                return (yield from _call_function(call))
+            except ResponseError as error:
+                if "unknown command" not in str(error) or "FCALL" not in str(error):
+                    raise
+            self._before_7 = True
+        return (yield from _run_text(call))
 
 
-def _run(call: ScriptCall, before_7: bool) -> Commands[Any]:
+def _call_function(call: ScriptCall) -> Commands[Any]:
+    """Call a function; a server that does not know it yet is told the library once.
+
+    A replica is told functions by its master alone, and a full server takes none. What needs no more memory
+    goes there as a script, which any server keeps for itself.
+    """
+    try:
+        return (yield call.function())
+    except ResponseError as error:
+        if "Function not found" not in str(error):
+            raise
+    try:
+        # Where another client was faster, replacing the library by itself does no harm.
+        yield command("FUNCTION LOAD", "REPLACE", scripts.library().text)
+    except (ReadOnlyError, OutOfMemoryError):
+        if not call.script.flags:
+            raise
+        return (yield from _run_text(call, again=True))
+    except NoPermissionError as error:
+        raise ResponseError(
+            f"the server lacks functions of {scripts.library().name}, which this user may not load: {error} "
+            "(let one who may run FUNCTION LOAD use this version of modules-store once)"
+        ) from error
+    # A server may do the work, lose the answer, restart and then know the function no more.
+    return (yield call.function(again=True))
+
+
+def _run_text(call: ScriptCall, *, again: bool = False) -> Commands[Any]:
     """Run a script; a server that does not know it yet is told it once."""
     try:
-        return (yield call.run(before_7=before_7))
+        return (yield call.text(again=again))
     except NoScriptError:
-        yield call.load(before_7=before_7)
-    # A server may do the work, lose the answer, restart and then know the script no more.
-    return (yield call.run(again=True, before_7=before_7))
-
-
-def _is_of_before_7(error: ResponseError) -> bool:
-    """Whether a server does not know EVALSHA_RO, or takes the line of flags on top of a script for Lua."""
-    text = str(error)
-    return ("unknown command" in text and "EVALSHA_RO" in text) or "unexpected symbol near '#'" in text
+        yield command("SCRIPT LOAD", call.script.text)
+    return (yield call.text(again=True))

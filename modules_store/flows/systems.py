@@ -40,7 +40,8 @@ class MemorySystems:
         self._name = name
         self._version = version
         self._unbound = unbound
-        self._policy = policy
+        self._policy = None if policy is None else with_layout(policy, layout)
+        self._default_policy = with_layout(Policy(), layout)
         self._layout = layout
         self._bindings: list[Binding] | None = None
         self._codecs: dict[tuple[str, int | None], Codec] = {}
@@ -64,10 +65,12 @@ class MemorySystems:
     def policy(self, agent_id: str) -> Flow[Policy]:
         """Return the policy that the client, or else a binding, says for an agent, or the default."""
         if self._policy is not None:
-            return with_layout(self._policy, self._layout)
+            return self._policy
         known = yield from self._get_bindings()
         binding = bindings.resolve((one for one in known if one.policy), agent_id)
-        return with_layout((binding and binding.policy) or Policy(), self._layout)
+        if binding is None or binding.policy is None:
+            return self._default_policy
+        return with_layout(binding.policy, self._layout)
 
     def choose(self, agent_id: str) -> Flow[tuple[str, int | None] | None]:
         """Return name and version that the client, or else a binding, says for an agent; None if neither."""

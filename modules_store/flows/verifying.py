@@ -138,7 +138,7 @@ def _repair(agent_id: str, timestamps: Sequence[int], companions: str) -> Flow[R
 
 
 def _survey(agent_id: str, visit: Visit, visit_segments: VisitSegments) -> Flow[tuple[int, int, list[str]]]:
-    """Visit all that is wrong; return how many memories the index has, how many lack a value, and wrong keys.
+    """Visit all that is wrong; return how many memories there are, how many without a value, names of keys.
 
     Segments that there are come first: a repair enters those that the index does not have.
     """
@@ -187,7 +187,7 @@ def _judge_keys(agent_id: str) -> Flow[tuple[list[str], bytes | None]]:
 
 
 def _visit_index(agent_id: str, visit: Visit) -> Flow[tuple[int, int]]:
-    """Visit what is wrong with memories that the index has; return how many it has, how many lack a value."""
+    """Visit what is wrong with memories of the index; return how many there are, how many without a value."""
     kinds = ("without_value", "corrupt", "undecodable", "lacking")
     cursor: str | bytes | None = ""
     memories = lost = 0

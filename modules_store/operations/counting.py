@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from modules_store.flows import counting, statistics
 from modules_store.operations import Awaited, Blocking, documented_by
-from modules_store.statistics import AgentStats
+from modules_store.statistics import AgentStats, AgentSummary
 
 
 class Counting(Blocking):
@@ -26,6 +26,14 @@ class Counting(Blocking):
             yield from sorted(set(found) - seen)
             seen.update(found)
             more = cursor != 0
+
+    def agent_summaries(self, agent_ids: Iterable[str]) -> list[AgentSummary]:
+        """Return for each agent how many memories it has, from when to when, and in which layout.
+
+        One round trip for each 500 agents. An agent without memories has 0. Raises InvalidAgentIdError,
+        ConnectionLostError, ServerError.
+        """
+        return self._drive(counting.summarize_agents(agent_ids))
 
     def agent_stats(self, agent_id: str, *, sample: int = 256) -> AgentStats:
         """Return statistics of an agent, by one script.
@@ -53,6 +61,9 @@ class AsyncCounting(Awaited):
                 yield agent_id
             seen.update(found)
             more = cursor != 0
+
+    async def agent_summaries(self, agent_ids: Iterable[str]) -> list[AgentSummary]:
+        return await self._drive(counting.summarize_agents(agent_ids))
 
     async def agent_stats(self, agent_id: str, *, sample: int = 256) -> AgentStats:
         return await self._drive(statistics.agent_stats(agent_id, sample))

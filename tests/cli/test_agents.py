@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -13,18 +14,17 @@ from tests.store import toy_codec
 
 def test_agents_as_a_table(run, filled):
     lines = run("agents").splitlines()
-    assert lines[0].split() == ["agent", "memories", "oldest", "newest", "codec"]
+    assert lines[0].split() == ["agent", "memories", "oldest", "newest", "codec", "layout"]
     assert [line.split() for line in lines[1:]] == [
-        [f"drone-{i}", "5", "2023-11-14", "22:13:20.000", "2023-11-14", "22:13:20.004", "toy", "v1"]
+        [f"drone-{i}", "5", "2023-11-14", "22:13:20.000", "2023-11-14", "22:13:20.004", "toy", "v1", "keys"]
         for i in (1, 2)
-    ] + [["rover", "3", "1", "3", "toy", "v1"]]
+    ] + [["rover", "3", "1", "3", "toy", "v1", "keys"]]
 
 
 def test_agents_of_a_pattern_as_json(run, filled):
-    toy = {"name": "toy", "version": 1}
+    others = {"codec": {"name": "toy", "version": 1}, "layout": "keys"}
     assert json.loads(run("agents", "drone-*", "--json")) == [
-        {"agent": f"drone-{i}", "memories": 5, "oldest": FIRST, "newest": FIRST + 4, "codec": toy}
-        for i in (1, 2)
+        {"agent": f"drone-{i}", "memories": 5, "oldest": FIRST, "newest": FIRST + 4, **others} for i in (1, 2)
     ]
     assert json.loads(run("agents", "nobody*", "--json")) == []
 
@@ -77,6 +77,40 @@ def test_show_says_which_codecs_there_are_memories_of(run, filled, redis_client)
     shown = {line[:24].strip(): line[24:].strip() for line in run("show", "rover").splitlines()}
     assert shown["also has memories of"] == "toy"
     assert shown["codec"] == "other v1"
+
+
+def test_agents_of_each_layout(run, filled):
+    filled.convert_agent("drone-2", "packed")
+
+    def interrupt(done):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        filled.convert_agent("rover", "packed", step=1, on_progress=interrupt)
+    listed = {one["agent"]: one for one in json.loads(run("agents", "--json"))}
+    assert {agent: one["layout"] for agent, one in listed.items()} == {
+        "drone-1": "keys",
+        "drone-2": "packed",
+        "rover": "mixed",
+    }
+    for agent, count, oldest, newest in (("drone-2", 5, FIRST, FIRST + 4), ("rover", 3, 1, 3)):
+        one = listed[agent]
+        assert (one["memories"], one["oldest"], one["newest"]) == (count, oldest, newest)
+        shown = json.loads(run("show", agent, "--json"))
+        assert (shown["memories"], shown["layout"]) == (count, one["layout"])
+
+
+def test_show_says_layout_and_documents(run, filled, redis_client):
+    policy = Policy(KeepAll(), layout="packed", documents=True)
+    memory = RedisAgentMemory(redis_client, codec="toy", policy=policy)
+    for agent in ("rover", "log"):
+        memory.store_agent_memories(agent, toy_codec.states(2), [{"n": 1}, None])
+    shown = dict(re.findall(r"^(.+?)  +(.*)$", run("show", "log"), re.MULTILINE))
+    assert shown["layout"] == "packed"
+    assert shown["documents"] == "of packed memories' metadata"
+    assert "layout of the policy" not in shown
+    shown = dict(re.findall(r"^(.+?)  +(.*)$", run("show", "rover"), re.MULTILINE))
+    assert (shown["layout"], shown["layout of the policy"]) == ("keys", "packed")
 
 
 def test_show_as_json_has_the_documents(run, filled, redis_client):

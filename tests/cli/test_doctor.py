@@ -11,7 +11,7 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from modules_store import MaxCount, Policy, RedisAgentMemory, keys
+from modules_store import MaxCount, Policy, RedisAgentMemory, keys, scripts
 from modules_store.cli import app, facts
 from modules_store.doctor import OK, PROBLEM, UNKNOWN, WARN, Codec, Facts, diagnose
 from tests.store import rights, toy_codec
@@ -40,6 +40,8 @@ GOOD = Facts(
     refused=[],
     codecs=[Codec("drone", [1, 2], [])],
     unpublished={},
+    library="modules_store_1",
+    libraries=["modules_store_1"],
     packages={"modules-store": "0.1.0", "redis": "6.4.0", "hiredis": "3.2.1"},
 )
 
@@ -105,8 +107,8 @@ def test_a_good_server():
         (told(cluster_enabled=1), "cluster", UNKNOWN, "unknown"),
         (told(connected_clients=9500), "connections", WARN, "9,500 of 10,000"),
         (told(rejected_connections=3), "connections", OK, "3 were refused"),
-        (replace(GOOD, slowest=("EVALSHA", 250_000)), "latency", WARN, "EVALSHA took 250 ms"),
-        (replace(GOOD, slowest=("EVALSHA", 20_000)), "latency", OK, "EVALSHA, 20 ms"),
+        (replace(GOOD, slowest=("FCALL", 250_000)), "latency", WARN, "FCALL took 250 ms"),
+        (replace(GOOD, slowest=("FCALL", 20_000)), "latency", OK, "FCALL, 20 ms"),
         (replace(GOOD, refused=["ZADD", "SET"]), "rights", PROBLEM, "user default may not run ZADD, SET"),
         (replace(GOOD, refused=None, user=None), "rights", UNKNOWN, "what this user may run"),
         (
@@ -228,12 +230,36 @@ def test_rights_that_are_missing(filled, as_user, redis_client):
     url = as_user("~agent:*", "~memory_system*", "+@all", "-zadd", "-json.set")
     assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run JSON.SET, ZADD")
     url = as_user("~other:*", "~memory_system*", "+@all")
-    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run EVALSHA with an agent's keys")
-    url = as_user("~*", "+@all", "-evalsha")
-    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run EVALSHA")
-    redis_client.script_flush()
-    url = as_user("~*", "+@all", "-script|load")
-    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run SCRIPT LOAD")
+    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run FCALL_RO with an agent's keys")
+    url = as_user("~*", "+@all", "-fcall")
+    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run FCALL")
+    redis_client.function_flush()
+    url = as_user("~*", "+@all", "-function|load")
+    assert examine(url, 1)["rights"] == (PROBLEM, "user guest may not run FUNCTION LOAD")
+
+
+def test_libraries_of_other_versions_are_named(filled, server, redis_client):
+    redis_client.function_flush()
+    own = scripts.library().name
+    assert examine(server.url, 0)["functions"] == (OK, f"{own} is there")  # doctor's question loaded it
+    other = scripts.library_of(["count_memories"])
+    redis_client.function_load(other.text)
+    redis_client.function_load("#!lua name=theirs\nredis.register_function('theirs', function() end)")
+    assert examine(server.url, 0)["functions"] == (OK, f"{own} is there; of other versions {other.name}")
+    redis_client.function_delete(other.name)
+    redis_client.function_delete("theirs")
+
+
+def test_libraries_as_told():
+    told = {"library": "modules_store_2", "libraries": ["modules_store_1"]}
+    (found,) = (one for one in diagnose(replace(GOOD, **told)) if one.subject == "functions")
+    assert (
+        found.found
+        == "modules_store_2 is not loaded yet: a client does that; of other versions modules_store_1"
+    )
+    assert "FUNCTION DELETE" in found.advice
+    (found,) = (one for one in diagnose(replace(GOOD, libraries=None)) if one.subject == "functions")
+    assert (found.state, found.found) == (UNKNOWN, "FUNCTION LIST is not allowed")
 
 
 def test_the_documented_rights_suffice(filled, as_user):

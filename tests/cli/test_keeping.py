@@ -1,9 +1,10 @@
-"""`modules-store trim` and `verify`."""
+"""`modules-store trim`, `convert` and `verify`."""
 
 from __future__ import annotations
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from modules_store import KeepAll, MaxCount, Policy, RedisAgentMemory, keys
@@ -35,6 +36,46 @@ def test_what_trim_refuses(run, filled):
     assert run("trim", code=1) == "modules-store: give either ids or patterns of agents, or --all\n"
     assert "or --all" in run("trim", "drone-1", "--all", code=1)
     assert "no agent that has memories matches 'x*'" in run("trim", "x*", code=1)
+
+
+def test_converts_to_a_layout_and_back(run, filled, redis_client):
+    before = {agent: memories_of(filled, agent) for agent in ("drone-1", "drone-2", "rover")}
+    rows = [row.split() for row in run("convert", "drone-*", "--to", "packed", "--step", 2).splitlines()]
+    assert rows == [["agent", "from", "moved", "lost"]] + [[f"drone-{i}", "keys", "5", "0"] for i in (1, 2)]
+    assert redis_client.type(keys.index("drone-1")) == b"string"
+    assert not redis_client.exists(keys.memory("drone-1", FIRST))
+    assert json.loads(run("convert", "--all", "--to", "packed", "--json")) == [
+        *({"agent": f"drone-{i}", "from": "packed", "moved": 0, "lost": 0} for i in (1, 2)),
+        {"agent": "rover", "from": "keys", "moved": 3, "lost": 0},
+    ]
+    assert {agent: memories_of(filled, agent) for agent in before} == before
+    run("convert", "--all", "--to", "keys")
+    assert {agent: memories_of(filled, agent) for agent in before} == before
+    assert redis_client.type(keys.index("rover")) == b"zset"
+
+
+def memories_of(memory, agent):
+    return [(one.timestamp, one.state.tolist(), one.metadata) for one in memory.get_memories_between(agent)]
+
+
+def test_a_conversion_that_was_cut_off_goes_on(run, filled, redis_client):
+    def interrupt(done):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        filled.convert_agent("drone-1", "packed", step=2, on_progress=interrupt)
+    before = memories_of(filled, "drone-1")
+    redis_client.delete(keys.memory("drone-1", FIRST + 3))
+    (done,) = json.loads(run("convert", "drone-1", "--to", "packed", "--json"))
+    assert done == {"agent": "drone-1", "from": "mixed", "moved": 2, "lost": 1}
+    assert memories_of(filled, "drone-1") == before[:3] + before[4:]
+    assert filled.agent_stats("drone-1").counters["lost"] == 1
+
+
+def test_what_convert_refuses(run, filled):
+    assert "--to is 'x', not one of keys, packed" in run("convert", "rover", "--to", "x", code=1)
+    assert "or --all" in run("convert", "--to", "packed", code=1)
+    assert json.loads(run("convert", "nobody", "--to", "packed", "--json"))[0]["moved"] == 0
 
 
 def damage(client):

@@ -17,7 +17,7 @@ def test_stats_of_one_agent_as_json(run, filled):
     assert stats["versions"] == [{"name": "toy", "version": 1, "memories": 5}]
     assert stats["policy"] == json.loads(Policy(Oldest()).to_json())
     assert stats["compression_ratio"] == pytest.approx(24 / 9)
-    for name in ("memories", "oldest", "newest", "raw_bytes", "stored_bytes", "sampled"):
+    for name in ("layout", "memories", "oldest", "newest", "raw_bytes", "stored_bytes", "sampled"):
         assert stats[name] == getattr(expected, name)
     assert stats["bytes"] == expected.bytes
     assert stats["counters"] == expected.counters
@@ -36,10 +36,18 @@ def test_stats_as_a_table_with_a_sum(run, filled):
     assert table["rover"]["bytes"] == str(sum(families.values()))
 
 
+def test_stats_of_several_layouts(run, filled):
+    filled.convert_agent("rover", "packed")
+    rows = [row.split() for row in run("stats", "--all").replace("raw / stored", "ratio").splitlines()]
+    place = rows[0].index("layout")
+    assert [row[place] for row in rows[1:]] == ["keys", "keys", "packed", "several"]
+    assert rows[-1][rows[0].index("memories")] == "13"
+
+
 def test_an_agent_without_memories_has_none(run, filled):
     (stats,) = json.loads(run("stats", "nobody", "--json"))
     assert (stats["memories"], stats["codec"], stats["compression_ratio"]) == (0, None, None)
-    assert run("stats", "nobody").splitlines()[1].split()[:2] == ["nobody", "0"]
+    assert run("stats", "nobody").splitlines()[1].split()[:3] == ["nobody", "keys", "0"]
 
 
 def test_what_stats_refuses(run, filled):

@@ -71,6 +71,21 @@ def test_timestamps_that_are_taken(run, filled, file):
     assert "--on-conflict is 'x', not one of error, skip" in run("import", file, "--on-conflict", "x", code=1)
 
 
+def test_packed_agents_go_out_and_in(run, filled, file):
+    before = {agent: memories_of(filled, agent) for agent in ("drone-1", "rover")}
+    for agent in before:
+        filled.convert_agent(agent, "packed")
+    run("export", "--all", "--to", file)
+    filled.delete_memories("rover", [2])
+    filled.delete_agent("drone-1")
+    stored = "stored 6 memories of 3 agents, passed over 7\n"
+    assert run("import", file, "--on-conflict", "skip", "--layout", "packed") == stored
+    assert {agent: memories_of(filled, agent) for agent in before} == before
+    layouts = {one.agent_id: one.layout for one in filled.agent_summaries(sorted(filled.agent_ids()))}
+    assert layouts == {"drone-1": "packed", "drone-2": "keys", "rover": "packed"}
+    assert "--layout is 'x', not one of keys, packed" in run("import", file, "--layout", "x", code=1)
+
+
 def test_more_than_a_row_group_and_a_threshold(run, redis_client, file):
     memory = RedisAgentMemory(redis_client, policy=Policy(KeepAll()))
     states = np.arange(40_000, dtype=np.float32).reshape(20_000, 2) % 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import redis
@@ -21,6 +22,20 @@ CONFIGURATION = {
 }
 
 
+def call(node: redis.Redis, name: str, its_keys: Sequence[str], *arguments):
+    """Call a program's function; a server that does not know it is sent the library first."""
+    program = scripts.load(name)
+    command = "FCALL_RO" if program.read_only else "FCALL"
+    words = (command, program.function, len(its_keys), *its_keys, *arguments)
+    try:
+        return node.execute_command(*words)
+    except redis.ResponseError as error:
+        if "Function not found" not in str(error):
+            raise
+    node.execute_command("FUNCTION LOAD", "REPLACE", scripts.library().text)
+    return node.execute_command(*words)
+
+
 def store(
     node: redis.Redis,
     states,
@@ -36,12 +51,10 @@ def store(
     form="states",
 ):
     """Run store_memories; what is not bytes or text goes as JSON."""
-    return node.eval(
-        scripts.load("store_memories").text,
-        3,
-        keys.index(agent),
-        keys.agent_metadata(agent),
-        keys.agent_memory_system(agent),
+    return call(
+        node,
+        "store_memories",
+        keys.documents_of(agent),
         _text(configuration),
         _text(groups),
         _text(policy or policy_of(threshold)),
@@ -64,13 +77,13 @@ def store_batches(
     agent_keys = [key for agent in agents for key in keys.documents_of(agent)]
     states = states if isinstance(states, bytes) else np.asarray(states, "<f4").tobytes()
     arguments = (_text(described), _text(batches), states, token, *metadata)
-    return node.eval(scripts.load("store_batches").text, len(agent_keys), *agent_keys, *arguments)
+    return call(node, "store_batches", agent_keys, *arguments)
 
 
 def decode_values(node: redis.Redis, timestamps, names, values, agent: str = "a"):
     """Run decode_values; return float32[B, D]."""
     arguments = (keys.agent_memory_system(agent), _text(timestamps), _text(names), "states", *values)
-    blob = node.execute_command("EVAL_RO", scripts.load("decode_values").text, 1, *arguments)
+    blob = call(node, "decode_values", arguments[:1], *arguments[1:])
     return np.frombuffer(blob, "<f4").reshape(-1, toy_codec.INPUT_DIM)
 
 
@@ -93,13 +106,13 @@ def recall_recent(node: redis.Redis, count, agent: str = "a", fields="both", fir
 def recall_range(node: redis.Redis, first, last, limit, order="oldest", *, agent: str = "a", fields="both"):
     """Run recall_range; return timestamps, float32[B, D], metadata texts, where to go on or None."""
     agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
-    reply = _evaluate(node, "recall_range", agent_keys, first, last, limit, order, fields)
+    reply = call(node, "recall_range", agent_keys, first, last, limit, order, fields)
     return *_memories(reply), None if reply[3] is None else int(reply[3])
 
 
 def count_memories(node: redis.Redis, first, last, agent: str = "a") -> int:
     """Run count_memories."""
-    return _evaluate(node, "count_memories", (keys.index(agent),), first, last)
+    return call(node, "count_memories", (keys.index(agent),), first, last)
 
 
 def sample_memories(
@@ -117,13 +130,13 @@ def sample_memories(
 ):
     """Run sample_memories; return agents' numbers, timestamps, states, metadata, weights, lacking."""
     arguments = (count, by, seed, fields, half_life, alpha, beta, without)
-    numbers, *memories, weights, lacking = _evaluate(node, "sample_memories", _systems(agents), *arguments)
+    numbers, *memories, weights, lacking = call(node, "sample_memories", _systems(agents), *arguments)
     return numbers, *_memories(memories), np.frombuffer(weights, "<f4"), lacking
 
 
 def sample_sequences(node: redis.Redis, agents, count, length, seed=0, *, fields="both"):
     """Run sample_sequences; return agents' numbers, timestamps, states, metadata."""
-    numbers, *memories = _evaluate(node, "sample_sequences", _systems(agents), count, length, seed, fields)
+    numbers, *memories = call(node, "sample_sequences", _systems(agents), count, length, seed, fields)
     return numbers, *_memories(memories)
 
 
@@ -131,38 +144,38 @@ def update_priorities(node: redis.Redis, timestamps, priorities, owners="", agen
     """Run update_priorities; return how many memories it updated."""
     arguments = (_text(timestamps), _text(priorities), _text(owners))
     indexes = [keys.index(agent) for agent in agents]
-    return node.eval(scripts.load("update_priorities").text, len(indexes), *indexes, *arguments)
+    return call(node, "update_priorities", indexes, *arguments)
 
 
 def enter_priorities(node: redis.Redis, cursor="", step=1000, agent: str = "a"):
     """Run enter_priorities; return [cursor or None, entered]."""
-    return node.eval(scripts.load("enter_priorities").text, 1, keys.index(agent), cursor, step)
+    return call(node, "enter_priorities", [keys.index(agent)], cursor, step)
 
 
 def switch_codec(node: redis.Redis, configuration, agent: str = "a", groups=()) -> int:
     """Run switch_codec; return the generation."""
     agent_keys = (keys.index(agent), keys.agent_metadata(agent), keys.agent_memory_system(agent))
     arguments = (_text(configuration), _text(groups))
-    return node.eval(scripts.load("switch_codec").text, 3, *agent_keys, *arguments)
+    return call(node, "switch_codec", agent_keys, *arguments)
 
 
 def re_encode_memories(node: redis.Redis, configuration, cursor="", step=1000, agent: str = "a"):
     """Run re_encode_memories; return [cursor or None, moved, kept, evicted]."""
     agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
     arguments = (_text(configuration), cursor, step)
-    return node.eval(scripts.load("re_encode_memories").text, 2, *agent_keys, *arguments)
+    return call(node, "re_encode_memories", agent_keys, *arguments)
 
 
 def trim_agent(node: redis.Redis, limit=1000, agent: str = "a") -> list[int]:
     """Run trim_agent; return [dropped, left]."""
     agent_keys = (keys.index(agent), keys.agent_metadata(agent))
-    return node.eval(scripts.load("trim_agent").text, 2, *agent_keys, limit)
+    return call(node, "trim_agent", agent_keys, limit)
 
 
 def bind_agents(node: redis.Redis, agents, codec, version="", policy="") -> int:
     """Run bind_agents; return whether there was a binding for the same text."""
     arguments = (agents, codec, version, _text(policy))
-    return node.eval(scripts.load("bind_agents").text, 1, keys.bindings(), *arguments)
+    return call(node, "bind_agents", [keys.bindings()], *arguments)
 
 
 def configuration_of(name: str, version: int = 1, **others) -> dict:
@@ -178,12 +191,7 @@ def contents(node: redis.Redis) -> dict[bytes, bytes]:
 
 def _recall(node: redis.Redis, name: str, agent: str, *arguments):
     agent_keys = (keys.index(agent), keys.agent_memory_system(agent))
-    return _memories(_evaluate(node, name, agent_keys, *arguments))
-
-
-def _evaluate(node: redis.Redis, name: str, its_keys, *arguments):
-    """Run a script that only reads."""
-    return node.execute_command("EVAL_RO", scripts.load(name).text, len(its_keys), *its_keys, *arguments)
+    return _memories(call(node, name, agent_keys, *arguments))
 
 
 def _memories(reply):

@@ -7,14 +7,15 @@ import json
 import pytest
 import redis
 
-from modules_store import keys, scripts
+from modules_store import keys
+from tests.lua import calls
 
 COMMANDS = [["SET", "KEYS[1]", "x"], ["GET", "KEYS[1]"], ["JSON.GET", "other"], ["NO.SUCH", "x"]]
 
 
 def check(node: redis.Redis, commands, *, agent="a"):
     text = commands if isinstance(commands, str) else json.dumps(commands)
-    return node.eval(scripts.load("check_rights").text, 1, keys.index(agent), text)
+    return calls.call(node, "check_rights", [keys.index(agent)], text)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import redis
 
-from modules_store import keys, scripts
+from modules_store import keys
 from tests.lua import calls
 from tests.store import toy_codec
 
@@ -25,13 +25,12 @@ def values(node: redis.Redis, agent: str) -> list[bytes]:
 def recall_encoded(node: redis.Redis, *arguments) -> list:
     """Run recall_recent; return its reply."""
     agent_keys = (keys.index("a"), keys.agent_memory_system("a"))
-    program = scripts.load("recall_recent").text
-    return node.execute_command("EVAL_RO", program, 2, *agent_keys, *arguments, "newest")
+    return calls.call(node, "recall_recent", agent_keys, *arguments, "newest")
 
 
 def measure(node: redis.Redis, encoder: str, input_dim=toy_codec.INPUT_DIM) -> list:
     """Run measure_encoder; return [device, microseconds]."""
-    return node.execute_command("EVAL_RO", scripts.load("measure_encoder").text, 1, encoder, input_dim)
+    return calls.call(node, "measure_encoder", [encoder], input_dim)
 
 
 def test_codes_become_the_memories_that_states_do(node):
@@ -94,12 +93,11 @@ def test_a_group_for_each_version(node):
 def test_values_of_a_client(node):
     calls.store(node, ROWS, timestamps=[1, 2, 3])
     arguments = ("[1, 2, 3]", '["", "", ""]', "encoded", *values(node, "a"))
-    text = scripts.load("decode_values").text
-    encoded = node.execute_command("EVAL_RO", text, 1, keys.agent_memory_system("a"), *arguments)
+    encoded = calls.call(node, "decode_values", [keys.agent_memory_system("a")], *arguments)
     assert encoded == [6, [b"memory_system:toy:v1:decoder", b"INT8", 6, None, CODES.tobytes()]]
     arguments = ("[1, 2, 3]", '["", "", ""]', "raw", *values(node, "a"))
     with refused("BADARG what to return is raw, not states or encoded"):
-        node.execute_command("EVAL_RO", text, 1, keys.agent_memory_system("a"), *arguments)
+        calls.call(node, "decode_values", [keys.agent_memory_system("a")], *arguments)
 
 
 @pytest.mark.parametrize("fields", ["encoded", "both  encoded", "both encoded ", "both raw", ""])

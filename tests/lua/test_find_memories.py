@@ -7,7 +7,7 @@ import json
 import pytest
 import redis
 
-from modules_store import RedisAgentMemory, UnsupportedServerError, scripts
+from modules_store import RedisAgentMemory, UnsupportedServerError
 from tests.lua import calls
 from tests.store import toy_codec
 
@@ -19,7 +19,7 @@ def find_memories(node: redis.Redis, query="*", among="@t:[-inf +inf]", *, index
     """Run find_memories; return total, entries, how many have no value."""
     said = {"offset": 0, "limit": 10, "sort_by": "t", "order": "ASC", "fields": "both", **options}
     arguments = (index, query, among, *said.values())
-    return node.execute_command("EVAL_RO", scripts.load("find_memories").text, 0, *arguments)
+    return calls.call(node, "find_memories", [], *arguments)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import redis
 
-from modules_store import keys, scripts, torchscript
+from modules_store import keys, torchscript
 from tests.lua import calls
 from tests.store import toy_codec
 
@@ -20,7 +20,7 @@ def find_similar(
     agent_keys = (keys.index("a"), keys.agent_memory_system("a"))
     state, weights = (np.asarray(values, "<f4").tobytes() for values in (state, weights))
     arguments = (state, k, space, weights, *bounds, newest)
-    return node.execute_command("EVAL_RO", scripts.load("find_similar").text, 2, *agent_keys, *arguments)
+    return calls.call(node, "find_similar", agent_keys, *arguments)
 
 
 def refused(match: str):

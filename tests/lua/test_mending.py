@@ -7,7 +7,7 @@ import json
 import pytest
 import redis
 
-from modules_store import keys, scripts
+from modules_store import keys
 from tests.lua import calls
 from tests.store import toy_codec
 
@@ -21,8 +21,7 @@ BUDGET = {"retention": {"policy": "byte_budget", "size_bytes": 10**6}, "stream_e
 
 def run(node: redis.Redis, name: str, *arguments, agent_keys=None):
     agent_keys = KEYS_OF[name] if agent_keys is None else agent_keys
-    command = "EVAL_RO" if scripts.load(name).read_only else "EVAL"
-    return node.execute_command(command, scripts.load(name).text, len(agent_keys), *agent_keys, *arguments)
+    return calls.call(node, name, agent_keys, *arguments)
 
 
 KEYS_OF = {
@@ -137,11 +136,21 @@ def test_restore_documents(filled):
 
 def test_agent_stats(filled):
     memories, oldest, newest, _, system, sizes, sampled, forms, layout = run(filled, "agent_stats", 2)
-    assert (memories, oldest, newest, sampled) == (5, b"1", b"5", 2)
+    assert (memories, oldest, newest, sampled, layout) == (5, b"1", b"5", 2, b"keys")
     assert json.loads(system)["name"] == "toy"
     assert forms == [[0, 1, 18, 2]]
     assert len(sizes) == 7
     assert all(size > 0 for size in sizes)
+
+
+def test_summarize_agents(filled):
+    indexes = [keys.index(agent) for agent in ("a", "a", "nobody")]
+    of_slot = run(filled, "summarize_agents", agent_keys=indexes[:2])
+    assert of_slot == [[5, b"1", b"5", b"keys"]] * 2
+    assert run(filled, "summarize_agents", agent_keys=indexes[2:]) == [[0, None, None, b"keys"]]
+    filled.set(indexes[2], "no directory of segments")
+    with refused("WRONGTYPE agent:{nobody}:memories is a string that is no directory"):
+        run(filled, "summarize_agents", agent_keys=indexes[2:])
 
 
 @pytest.mark.parametrize("name", CALLS)

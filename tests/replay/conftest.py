@@ -9,15 +9,17 @@ import redis
 import torch
 
 from modules_store import KeepAll, Policy, RedisAgentMemory
+from modules_store.policy import LAYOUTS
 from tests.replay.material import ROWS, TIMES, metadata
 from tests.store import toy_codec
 
 
-@pytest.fixture
-def memory(server, redis_client: redis.Redis) -> Iterator[RedisAgentMemory]:
-    """A client of the emptied server, whose policy keeps all and has priorities."""
+@pytest.fixture(params=LAYOUTS)
+def memory(server, redis_client: redis.Redis, request) -> Iterator[RedisAgentMemory]:
+    """A client of the emptied server, whose policy keeps all, has priorities and each layout in turn."""
     toy_codec.publish(redis_client)
-    with RedisAgentMemory(server.url, codec="toy", policy=Policy(KeepAll(), priorities=True)) as client:
+    policy = Policy(KeepAll(), priorities=True, layout=request.param)
+    with RedisAgentMemory(server.url, codec="toy", policy=policy) as client:
         yield client
 
 

@@ -129,6 +129,24 @@ def test_a_loop_that_updates_priorities_learns_where_it_errs(server, filled):
     assert (batch["weights"][~is_hard] == 1).all()
 
 
+def test_an_agent_on_its_way_to_another_layout(server, filled):
+    before = list(HistoryDataset(server.url, ["a", "b"], 7, fields=FIELDS))
+
+    def interrupt(done):
+        raise InterruptedError
+
+    other = "packed" if filled.agent_stats("a").layout == "keys" else "keys"
+    with pytest.raises(InterruptedError):
+        filled.convert_agent("a", other, step=11, on_progress=interrupt)
+    assert filled.agent_stats("a").layout == "mixed"
+    assert all(map(equal, before, HistoryDataset(server.url, ["a", "b"], 7, fields=FIELDS)))
+    dataset = ReplayDataset(server.url, ["a", "b"], 64, by="priority", fields=FIELDS, batches=1)
+    (batch,) = dataset
+    np.testing.assert_array_equal(batch["states"], stored(dataset, batch))
+    assert torch.equal(batch["reward"], batch["timestamps"] / 8)
+    assert len(set(batch["timestamps"].tolist()) & set(TIMES["a"])) > 5
+
+
 def test_a_memory_without_a_field_is_named(server, memory):
     memory.store_agent_memory("a", ROWS["a"][0], {"pose": {"xy": 1}}, 100)
     (batch,) = ReplayDataset(server.url, "a", 2, fields={"pose.xy": torch.float32}, batches=1)

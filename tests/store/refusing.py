@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
 from modules_store import scripts
 
+_FUNCTIONS = ("call", "error_reply", "sha1hex", "acl_check_cmd")
+
 
 def refuse_in_scripts(monkeypatch: pytest.MonkeyPatch, pattern: str, error: str) -> None:
     """Have commands whose name the Lua pattern finds answer with an error where scripts use pcall."""
-    refusing = f"""local redis = setmetatable({{ pcall = function(name, ...)
+    passed_on = [f"{name} = function(...) return server().{name}(...) end" for name in _FUNCTIONS]
+    begin = f"""local function server() return redis end -- while a library loads it is another
+    local redis = {{ {", ".join(passed_on)}, pcall = function(name, ...)
       if name:find('{pattern}') then
         return {{ err = '{error}' }}
       end
-      return redis.pcall(name, ...)
-    end }}, {{ __index = redis }})
+      return server().pcall(name, ...)
+    end }}
     """
-    load = scripts.load
-
-    def load_refusing(name: str) -> scripts.Script:
-        flags, _, body = load(name).text.partition("\n")
-        text = f"{flags}\n{refusing}{body}"
-        return scripts.Script(text, hashlib.sha1(text.encode()).hexdigest(), load(name).read_only)
-
-    monkeypatch.setattr(scripts, "load", load_refusing)
+    library = scripts.library_of(scripts.library().scripts, begin)
+    monkeypatch.setattr(scripts, "library", lambda: library)

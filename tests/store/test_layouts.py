@@ -119,9 +119,8 @@ def test_queries_find_packed_memories_that_have_documents(open_store, toy, docum
 
 @pytest.mark.parametrize("column", ["codes", "rows"])
 def test_a_lost_column_is_counted_and_mended(packed, toy, column):
-    packed.store_agent_memories(
-        "a", ROWS[:5], timestamps=[2**40 + n for n in range(5)]
-    )  # a segment of its own
+    later = [2**40 + n for n in range(5)]  # a segment of its own
+    packed.store_agent_memories("a", ROWS[:5], timestamps=later)
     toy.delete(getattr(keys, f"segment_{column}")("a", 1))
     found = packed.verify_agent("a")
     assert (found.memories, found.without_value.count) == (69, 64)
@@ -180,7 +179,7 @@ def test_a_replica_has_the_same_and_serves_recalls(start_server, wait_until):
             store.store_agent_memory("b", ROWS[0], {"n": 1})
         store.delete_memories("a", [m.timestamp for m in store.get_recent_memories("a", 50)[::3]])
         store.convert_agent("b", "keys")
-        store.store_agent_memories("c", ROWS, timestamps=list(range(1, 65)))
+        store.store_agent_memories("c", ROWS, timestamps=list(range(64)))
         with pytest.raises(_Stopped):
             store.convert_agent("c", "keys", step=10, on_progress=_stop)
         assert a.wait(1, 10_000) == 1
@@ -202,7 +201,7 @@ def _stop(done) -> None:
 
 
 class Writer(threading.Thread):
-    """Stores for one agent until the server is gone; knows what was acknowledged."""
+    """Stores for an agent until the server is gone and converts it meanwhile; knows what was acknowledged."""
 
     def __init__(self, url: str, seed: int) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ AGENTS = ("a", "b")
 LAYOUTS = {"a": "keys", "b": "packed"}  # that they begin with
 POLICIES = {"toy": Policy(KeepAll()), "half": Policy(MaxCount(12))}
 agents = st.sampled_from(AGENTS)
+layouts = st.sampled_from(["keys", "packed"])
 values = st.integers(-128, 127)
 
 
@@ -140,12 +141,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.store.verify_agent(agent).not_indexed.count == len(self.model[agent])
             assert self.store.repair_agent(agent).indexed == len(self.model[agent])
 
-    @rule(
-        agent=agents,
-        layout=st.sampled_from(["keys", "packed"]),
-        step=st.integers(1, 8),
-        steps=st.integers(1, 4),
-    )
+    @rule(agent=agents, layout=layouts, step=st.integers(1, 8), steps=st.integers(1, 4))
     def convert(self, agent, layout, step, steps):
         """Take some steps of a conversion, or all of it."""
 

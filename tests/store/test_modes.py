@@ -231,13 +231,13 @@ def test_two_round_trips_an_operation(open_store, toy):
     store.store_agent_memory("a", ROWS[0], timestamp=1)
     store.get_recent_memories("a")
     store.store_step({"a": ROWS[0], "b": ROWS[1]}, timestamp=2)
-    assert commands_of(toy, lambda: store.store_agent_memories("a", ROWS)) == ["AI.DAGEXECUTE_RO", "EVALSHA"]
+    assert commands_of(toy, lambda: store.store_agent_memories("a", ROWS)) == ["AI.DAGEXECUTE_RO", "FCALL"]
     assert commands_of(toy, lambda: store.store_step({"a": ROWS[0], "b": ROWS[1]})) == [
         "AI.DAGEXECUTE_RO",
-        "EVALSHA",
+        "FCALL",
     ]
-    assert commands_of(toy, lambda: store.get_recent_memories("a")) == ["EVALSHA_RO", "AI.DAGEXECUTE_RO"]
-    assert commands_of(toy, lambda: store.get_recent_memories("a", fields="metadata")) == ["EVALSHA_RO"]
+    assert commands_of(toy, lambda: store.get_recent_memories("a")) == ["FCALL_RO", "AI.DAGEXECUTE_RO"]
+    assert commands_of(toy, lambda: store.get_recent_memories("a", fields="metadata")) == ["FCALL_RO"]
 
 
 def test_a_codec_that_redisai_would_not_survive_is_named_before_its_model_runs(open_store, redis_client):
@@ -261,7 +261,7 @@ class TestBetweenTheTwo:
             store.store_agent_memories("a", ROWS[1:])
         assert toy.zcard(keys.index("a")) == len(ROWS)
 
-    @pytest.mark.parametrize("lost", ["AI.DAGEXECUTE_RO", "EVALSHA"])
+    @pytest.mark.parametrize("lost", ["AI.DAGEXECUTE_RO", "FCALL"])
     def test_what_is_sent_again_is_stored_once(self, server, open_store, toy, lost):
         with proxy_of(server.url) as proxy:
             store = open_store(proxy.url, codec="toy", mode="queued")
@@ -305,9 +305,9 @@ class TestAuto:
     def test_a_fast_codec_runs_inline(self, open_store, toy):
         store = open_store(codec="toy")
         store.store_agent_memory("a", ROWS[0])
-        assert commands_of(toy, lambda: store.store_agent_memory("a", ROWS[0])) == ["EVALSHA"]
+        assert commands_of(toy, lambda: store.store_agent_memory("a", ROWS[0])) == ["FCALL"]
         store.get_recent_memories("a")
-        assert commands_of(toy, lambda: store.get_recent_memories("a")) == ["EVALSHA_RO"]
+        assert commands_of(toy, lambda: store.get_recent_memories("a")) == ["FCALL_RO"]
 
     def test_a_slow_codec_is_queued(self, open_store, toy):
         toy_codec.publish(toy, **SLOW)
@@ -315,10 +315,10 @@ class TestAuto:
         store.store_agent_memory("a", ROWS[0])
         assert commands_of(toy, lambda: store.store_agent_memory("a", ROWS[0])) == [
             "AI.DAGEXECUTE_RO",
-            "EVALSHA",
+            "FCALL",
         ]
         store.get_recent_memories("a")
-        assert commands_of(toy, lambda: store.get_recent_memories("a")) == ["EVALSHA_RO", "AI.DAGEXECUTE_RO"]
+        assert commands_of(toy, lambda: store.get_recent_memories("a")) == ["FCALL_RO", "AI.DAGEXECUTE_RO"]
 
     def test_each_codec_is_measured_once_and_again_after_a_refresh(self, open_store, toy):
         store = open_store(codec="toy")
@@ -343,7 +343,7 @@ class TestAuto:
         try:
             store = open_store(codec="toy", username="plain", password="")
             store.store_agent_memory("a", ROWS[0])
-            assert commands_of(toy, lambda: store.store_agent_memory("a", ROWS[0])) == ["EVALSHA"]
+            assert commands_of(toy, lambda: store.store_agent_memory("a", ROWS[0])) == ["FCALL"]
         finally:
             toy.acl_deluser("plain")
 
@@ -356,7 +356,7 @@ class TestServerThatRunsNoModelsInsideScripts:
         np.testing.assert_array_equal([memory.state for memory in found], ROWS)
         assert commands_of(stock, lambda: store.store_agent_memory("a", ROWS[0])) == [
             "AI.DAGEXECUTE_RO",
-            "EVALSHA",
+            "FCALL",
         ]
 
     def test_one_who_only_recalls_learns_it_once(self, open_store, stock):
@@ -364,7 +364,7 @@ class TestServerThatRunsNoModelsInsideScripts:
         store = open_store()
         assert len(store.get_recent_memories("a")) == 10
         assert commands_of(stock, lambda: store.get_recent_memories("a")) == [
-            "EVALSHA_RO",
+            "FCALL_RO",
             "AI.DAGEXECUTE_RO",
         ]
 

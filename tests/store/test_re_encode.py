@@ -65,7 +65,7 @@ def drive(client: redis.Redis, flow, commands: int) -> ReEncoded | None:
         for _ in range(commands):
             try:
                 reply = client.execute_command(*command.arguments)
-            except redis.exceptions.NoScriptError as error:
+            except redis.ResponseError as error:
                 command = sent.throw(error)
             else:
                 command = sent.send(reply)
@@ -75,9 +75,9 @@ def drive(client: redis.Redis, flow, commands: int) -> ReEncoded | None:
     return None
 
 
-SENT_BEFORE_STEPS = 7
-"""Of a flow whose scripts the server does not know: two documents; the switch, which has to be loaded and
-sent again; the first step, which has to be loaded."""
+SENT_BEFORE_STEPS = 5
+"""Of a flow whose functions the server does not know: two documents; the switch, for which they are loaded
+and which is then sent again."""
 
 
 def re_encoding(step: int, agent: str = "a"):
@@ -114,7 +114,7 @@ def test_several_versions_of_several_codecs_side_by_side(server, store, newer, o
     toy_codec.publish(other, version=2)
     store.refresh_codec()
     timestamps += store.store_agent_memories("a", ROWS[2:4])
-    other.script_flush()
+    other.function_flush()
     drive(other, re_encoding(1), SENT_BEFORE_STEPS + 1)
     timestamps += newer.store_agent_memories("a", ROWS[4:6])
     toy_codec.publish(other, "other", version=2, half=True)
@@ -157,7 +157,7 @@ def test_an_agent_of_a_client_without_a_codec_stays_with_its_own(server, store, 
 def test_interrupted_anywhere_it_goes_on(server, store, other, commands):
     """A client that dies sends no more commands; each of them is done as a whole."""
     timestamps = store.store_agent_memories("a", ROWS, [{"n": n} for n in range(50)])
-    other.script_flush()
+    other.function_flush()
     finished = drive(other, re_encoding(step=10), commands)
     # Five steps of ten memories, and one that finds no more.
     assert (finished is not None) == (commands == SENT_BEFORE_STEPS + 6)
@@ -180,6 +180,7 @@ def test_a_server_that_is_killed_in_the_middle(start_server, tmp_path, steps):
         toy_codec.publish(client, "other", half=True)
         with RedisAgentMemory(server.url, codec="toy") as store:
             timestamps = store.store_agent_memories("a", ROWS)
+        client.function_flush()
         drive(client, re_encoding(step=10), SENT_BEFORE_STEPS + steps)
         before = formats(client)
         assert before == ({b"\x01\x01\x00", b"\x14\x01\x00"} if steps else {b"\x01\x01\x00"})

@@ -393,7 +393,7 @@ def test_a_call_whose_connection_breaks(open_store, toy):
     with ThreadPoolExecutor() as threads:
         call = threads.submit(store.store_agent_memory, "a", ROW)
         try:
-            wait_until(lambda: any(c["cmd"] == "evalsha" and "b" in c["flags"] for c in toy.client_list()))
+            wait_until(lambda: any(c["cmd"] == "fcall" and "b" in c["flags"] for c in toy.client_list()))
             toy.client_kill_filter(_type="normal", skipme=True)
         finally:
             toy.client_unpause()

@@ -46,7 +46,7 @@ def stored(client: redis.Redis) -> list[int]:
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("timestamp", [None, 7])
 def test_a_store_whose_answer_is_lost_is_done_once(lossy, proxy, toy, times, timestamp):
-    proxy.lose("EVALSHA", times)
+    proxy.lose("FCALL", times)
     first = lossy.store_agent_memory("a", ROWS[1], {"n": 1}, timestamp)
     assert proxy.lost == times
     assert stored(toy) == [1, first]
@@ -55,7 +55,7 @@ def test_a_store_whose_answer_is_lost_is_done_once(lossy, proxy, toy, times, tim
 
 @pytest.mark.parametrize("timestamps", [None, [9, 5, 7]])
 def test_a_batch_whose_answer_is_lost_is_done_once(lossy, proxy, toy, timestamps):
-    proxy.lose("EVALSHA")
+    proxy.lose("FCALL")
     answered = lossy.store_agent_memories("a", ROWS, timestamps=timestamps)
     assert proxy.lost == 1
     assert stored(toy) == [1, *sorted(answered)]
@@ -63,8 +63,8 @@ def test_a_batch_whose_answer_is_lost_is_done_once(lossy, proxy, toy, timestamps
     np.testing.assert_array_equal(recalled, ROWS)
 
 
-def test_a_server_that_forgot_the_script_meanwhile(lossy, proxy, toy):
-    proxy.lose("EVALSHA", when_lost=toy.script_flush)
+def test_a_server_that_forgot_the_functions_meanwhile(lossy, proxy, toy):
+    proxy.lose("FCALL", when_lost=toy.function_flush)
     first = lossy.store_agent_memory("a", ROWS[1])
     assert stored(toy) == [1, first]
 
@@ -74,7 +74,7 @@ def test_what_reads_is_sent_again(lossy, proxy):
         lambda: lossy.retrieve_agent_memory("a", 1),
         lambda: lossy.get_recent_memories("a")[0],
     ):
-        proxy.lose("EVALSHA_RO")
+        proxy.lose("FCALL_RO")
         np.testing.assert_array_equal(operation().state, ROWS[0])
         assert proxy.lost == 1
     proxy.lose("JSON.GET")
@@ -86,11 +86,11 @@ def test_what_may_not_be_sent_again_is_not(lossy, proxy, toy):
     lossy.bind("b*", "toy")
     lossy.re_encode("a")
     for operation in (lambda: lossy.unbind("b*"), lambda: lossy.re_encode("a")):
-        proxy.lose("EVALSHA", 4)
+        proxy.lose("FCALL", 4)
         with pytest.raises(modules_store.ConnectionLostError):
             operation()
         assert proxy.lost == 1
-    proxy.lose("EVALSHA")
+    proxy.lose("FCALL")
     lossy.bind("b*", "toy")
     assert proxy.lost == 1
     assert [binding.agents for binding in lossy.bindings()] == ["b*"]
@@ -99,7 +99,7 @@ def test_what_may_not_be_sent_again_is_not(lossy, proxy, toy):
 def test_without_retries_the_loss_is_an_error(open_store, proxy, toy):
     store = open_store(proxy.url, codec="toy", retries=0)
     store.store_agent_memory("a", ROWS[0], timestamp=1)
-    proxy.lose("EVALSHA")
+    proxy.lose("FCALL")
     with pytest.raises(modules_store.ConnectionLostError, match="did not answer"):
         store.store_agent_memory("a", ROWS[1], timestamp=2)
     assert stored(toy) == [1, 2]
@@ -107,7 +107,7 @@ def test_without_retries_the_loss_is_an_error(open_store, proxy, toy):
 
 
 def test_more_losses_than_retries(lossy, proxy, toy):
-    proxy.lose("EVALSHA", 4)
+    proxy.lose("FCALL", 4)
     with pytest.raises(modules_store.ConnectionLostError):
         lossy.store_agent_memory("a", ROWS[1], timestamp=2)
     assert proxy.lost == 4
@@ -123,7 +123,7 @@ def test_a_given_client_that_would_repeat_by_itself(proxy, toy, blocking):
         client = redis.asyncio.Redis.from_url(proxy.url, **options(redis.asyncio.retry.Retry(NoBackoff(), 3)))
         async with AsyncRedisAgentMemory(client, codec="toy") as store:
             await store.store_agent_memory("a", ROWS[0], timestamp=1)
-            proxy.lose("EVALSHA")
+            proxy.lose("FCALL")
             await store.store_agent_memory("a", ROWS[1])
         await client.connection_pool.disconnect()
 
@@ -131,7 +131,7 @@ def test_a_given_client_that_would_repeat_by_itself(proxy, toy, blocking):
         with redis.Redis.from_url(proxy.url, **options(Retry(NoBackoff(), 3))) as client:
             store = RedisAgentMemory(client, codec="toy")
             store.store_agent_memory("a", ROWS[0], timestamp=1)
-            proxy.lose("EVALSHA")
+            proxy.lose("FCALL")
             store.store_agent_memory("a", ROWS[1])
     else:
         asyncio.run(store_awaited())
@@ -144,7 +144,7 @@ def test_writers_whose_answers_are_lost(proxy, toy):
         with RedisAgentMemory(proxy.url, codec="toy") as store:
             return [store.store_agent_memory("a", ROWS[0], {"writer": writer, "n": n}) for n in range(10)]
 
-    proxy.lose("EVALSHA", 6)
+    proxy.lose("FCALL", 6)
     with ThreadPoolExecutor(2) as threads:
         answered = [timestamp for part in threads.map(write, range(2)) for timestamp in part]
     assert proxy.lost == 6
@@ -174,7 +174,7 @@ def test_a_deadline(open_store, toy, paused):
 def test_a_deadline_for_repetitions_too(open_store, proxy, toy):
     store = open_store(proxy.url, codec="toy", retries=1000, timeout_s=0.5)
     store.store_agent_memory("a", ROWS[0], timestamp=1)
-    proxy.lose("EVALSHA", 1000)
+    proxy.lose("FCALL", 1000)
     with pytest.raises(modules_store.DeadlineExceededError):
         store.store_agent_memory("a", ROWS[1], timestamp=2)
     assert proxy.lost > 1
@@ -227,7 +227,7 @@ def test_a_task_that_is_cancelled_leaves_the_connections_usable(server, toy, pau
             await store.store_agent_memory("a", ROWS[0], timestamp=1)
             paused()
             waiting = asyncio.create_task(store.store_agent_memory("a", ROWS[1], timestamp=2))
-            while not any(c["cmd"] == "evalsha" and "b" in c["flags"] for c in toy.client_list()):
+            while not any(c["cmd"] == "fcall" and "b" in c["flags"] for c in toy.client_list()):
                 await asyncio.sleep(0)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):

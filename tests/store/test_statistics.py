@@ -66,4 +66,4 @@ def test_an_unknown_agent(store):
 def test_one_round_trip(store, toy):
     store.store_agent_memories("a", toy_codec.states(10))
     store.agent_stats("a")
-    assert commands_of(toy, lambda: store.agent_stats("a")) == ["EVALSHA_RO"]
+    assert commands_of(toy, lambda: store.agent_stats("a")) == ["FCALL_RO"]

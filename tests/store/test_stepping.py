@@ -131,7 +131,7 @@ class TestCluster:
         assert list(store.store_step(step, {"b": {"n": 1}})) == list(step)
         client.config_resetstat()
         stored = store.store_step(step)
-        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 6
+        assert client.info("commandstats")["cmdstat_fcall"]["calls"] == 6
         for agent, row in step.items():
             np.testing.assert_array_equal(store.retrieve_agent_memory(agent, stored[agent]).state, row)
         # All or none holds for agents of one slot.

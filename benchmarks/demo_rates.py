@@ -1,4 +1,4 @@
-"""States a second through one blocking client, beside PING and the bare encoder in the same run."""
+"""What `make demo` shows: calls a second through one blocking client, beside PING and the bare encoder."""
 
 from __future__ import annotations
 

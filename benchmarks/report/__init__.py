@@ -1,0 +1,1 @@
+"""Turns what the cases measured into a report: the aims, tables in Markdown, plots."""
