@@ -149,7 +149,7 @@ def test_summarize_agents(filled):
     assert of_slot == [[5, b"1", b"5", b"keys"]] * 2
     assert run(filled, "summarize_agents", agent_keys=indexes[2:]) == [[0, None, None, b"keys"]]
     filled.set(indexes[2], "no directory of segments")
-    with refused("WRONGTYPE agent:{nobody}:memories is a string that is no directory"):
+    with refused("WRONGTYPE key agent:{nobody}:memories holds a value of type string that is no directory"):
         run(filled, "summarize_agents", agent_keys=indexes[2:])
 
 
