@@ -10,12 +10,11 @@ _INCLUDE = re.compile(r"^-- @include (\w+)", re.MULTILINE)
 
 
 def composed(program: str) -> str:
-    """Return a program of this folder as Redis runs it; every include is made once, before who needs it."""
-    body = Path(__file__).with_name(program).read_text(encoding="utf-8")
+    """Return a program as Redis runs it; every include is made once, before who needs it."""
     modules: dict[str, str] = {}
-    _collect(body, modules)
+    _collect(program, modules)
     tables = [f"local {name} = (function()\n{text}end)()" for name, text in modules.items()]
-    return "\n".join(["#!lua", *tables, body])
+    return "\n".join(["#!lua", *tables, program])
 
 
 def _collect(text: str, modules: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from modules_store import keys, scripts
+from tests.lua import layout_program
 from tests.lua.composing import composed
 
 INDEX = keys.index("a")
@@ -32,7 +33,7 @@ class Agent:
         self.gone: set[int] = set()
         self.clock = start
         self.far = int(time.time() * 1000) + 10**8
-        self.sha = client.script_load(composed("layout_program.lua"))
+        self.sha = client.script_load(composed(layout_program.TEXT))
         self.conversion = client.script_load(scripts.load("convert_agent").text)
 
     def call(self, method: str, codes: bytes = b"", **arguments):
@@ -72,9 +73,7 @@ class Agent:
         assert values == [self.rows[one][0] if one in self.rows else None for one in expected]
         assert _values(runs) == [value for value, _, _ in contents]
         assert metadata == [text for _, text, _ in contents]
-        assert [int(one) if one else None for one in expiries] == [expiry for _, _, expiry in contents][
-            : len(expiries)
-        ]
+        assert [int(one) if one else None for one in expiries] == [expiry for _, _, expiry in contents]
 
     def put(self, ids: list[int], *, kind=None, expiry=None, documents=False, newest_last=False) -> None:
         header, width = kind or self.random.choices(KINDS, [12, 1, 1, 1])[0]

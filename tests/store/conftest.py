@@ -20,12 +20,28 @@ def toy(redis_client: redis.Redis) -> redis.Redis:
     return redis_client
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests that are marked so with agents of each layout."""
+    marked, alone = (metafunc.definition.get_closest_marker(name) for name in ("each_layout", "keys_alone"))
+    if marked and not alone and "layout" in metafunc.fixturenames:
+        metafunc.parametrize("layout", ["keys", "packed"], indirect=True)
+
+
+@pytest.fixture
+def layout(request: pytest.FixtureRequest) -> str | None:
+    """The layout of the agents of stores that are opened; None for that of their policies."""
+    return getattr(request, "param", None)
+
+
 @pytest.fixture(params=[RedisAgentMemory, RunToTheEnd], ids=["blocking", "asyncio"])
-def open_store(request: pytest.FixtureRequest, server) -> Iterator[Callable[..., RedisAgentMemory]]:
+def open_store(
+    request: pytest.FixtureRequest, server, layout: str | None
+) -> Iterator[Callable[..., RedisAgentMemory]]:
     """`open_store(url=that of the run's server, **options)`: a client, blocking or not, closed at the end."""
     with ExitStack() as stack:
 
         def open_one(url=None, **options):
+            options = options if layout is None else {"layout": layout, **options}
             return stack.enter_context(request.param(server.url if url is None else url, **options))
 
         yield open_one

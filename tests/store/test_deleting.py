@@ -7,7 +7,10 @@ import redis
 from modules_store import InvalidTimestampError, keys
 from tests.store import toy_codec
 
+pytestmark = pytest.mark.each_layout
 
+
+@pytest.mark.keys_alone
 def test_deleted_memories_are_gone_with_all_that_is_theirs(store, redis_client: redis.Redis):
     states = np.zeros((5, toy_codec.INPUT_DIM), np.float32)
     store.store_agent_memories("a", states, [{"n": n} for n in range(5)], [1, 2, 3, 4, 5])
@@ -36,6 +39,7 @@ def test_bad_timestamps_are_refused(store):
         store.delete_memories("a", [1, 1])
 
 
+@pytest.mark.keys_alone
 def test_a_deleted_agent_leaves_nothing_and_others_stay(store, redis_client: redis.Redis):
     states = np.zeros((3, toy_codec.INPUT_DIM), np.float32)
     for agent in ("a*[b]?\\", "a!b"):

@@ -11,16 +11,20 @@ import redis
 
 from modules_store import CodecNotFoundError, RedisAgentMemory, ServerError, keys
 from tests.store import toy_codec
+from tests.store.indexed import indexed
 from tests.store.writers import store_some
 
 DIGEST = {"enable-debug-command": "yes"}
 
 
-def _fill(server) -> tuple[list[int], np.ndarray]:
+LAYOUTS = pytest.mark.parametrize("layout", ["keys", "packed"], ids=["keys", "packed"])
+
+
+def _fill(server, layout: str = "keys") -> tuple[list[int], np.ndarray]:
     rows = toy_codec.states(30)
     with redis.Redis.from_url(server.url) as client:
         toy_codec.publish(client)
-    with RedisAgentMemory(server.url, codec="toy", compression_threshold=25) as store:
+    with RedisAgentMemory(server.url, codec="toy", compression_threshold=25, layout=layout) as store:
         timestamps = store.store_agent_memories("a", rows, [{"n": n} for n in range(30)])
     return timestamps[-25:], rows[-25:]
 
@@ -35,10 +39,11 @@ def _check(server, timestamps: list[int], rows: np.ndarray) -> None:
     np.testing.assert_array_equal([memory.state for memory in recent], rows[: -kept - 1 : -1])
 
 
+@LAYOUTS
 @pytest.mark.parametrize("appendonly", [False, True], ids=["RDB", "AOF"])
-def test_restart(start_server, tmp_path, appendonly):
+def test_restart(start_server, tmp_path, appendonly, layout):
     server = start_server(data_dir=tmp_path, appendonly=appendonly, config=DIGEST)
-    filled = _fill(server)
+    filled = _fill(server, layout)
     with redis.Redis.from_url(server.url) as client, RedisAgentMemory(server.url, codec="toy") as store:
         assert len(store.get_recent_memories("a")) == 10
         digest = client.execute_command("DEBUG", "DIGEST")
@@ -64,10 +69,11 @@ def test_a_replica_serves_recalls(start_server, wait_until):
         store.store_agent_memory("a", filled[1][0])
 
 
-def test_a_cluster_of_one_node(start_server):
+@LAYOUTS
+def test_a_cluster_of_one_node(start_server, layout):
     server = start_server(cluster_enabled=True)
-    _check(server, *_fill(server))
-    with RedisAgentMemory(server.url, codec="toy") as store:
+    _check(server, *_fill(server, layout))
+    with RedisAgentMemory(server.url, codec="toy", layout=layout) as store:
         for n in range(20):  # any slot can use the one copy of the codec
             timestamp = store.store_agent_memory(f"agent-{n}", toy_codec.states(1)[0], {"n": n})
             assert store.retrieve_agent_memory(f"agent-{n}", timestamp).metadata == {"n": n}
@@ -91,12 +97,13 @@ def test_a_shard_that_has_no_copy_of_the_codec_says_so(start_server, wait_until)
         store.store_agent_memory("a", toy_codec.states(1)[0])
 
 
+@LAYOUTS
 @pytest.mark.parametrize("kind", ["threads", "processes"])
-def test_several_writers_of_one_agent_lose_nothing(server, toy, kind):
+def test_several_writers_of_one_agent_lose_nothing(server, toy, kind, layout):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     make = threading.Thread if kind == "threads" else context.Process
-    writers = [make(target=store_some, args=(server.url, writer, results)) for writer in range(3)]
+    writers = [make(target=store_some, args=(server.url, writer, results, layout)) for writer in range(3)]
     for writer in writers:
         writer.start()
     written = {
@@ -107,12 +114,13 @@ def test_several_writers_of_one_agent_lose_nothing(server, toy, kind):
     for writer in writers:
         writer.join()
     assert len(written) == 3 * 160
-    assert toy.zcard(keys.index("shared")) == 3 * 160
+    assert len(indexed(toy, "shared")) == 3 * 160
     with RedisAgentMemory(server.url, codec="toy") as store:
         recalled = {m.timestamp: m.state.tolist() for m in store.get_recent_memories("shared", 1000)}
     assert recalled == written
 
 
+@pytest.mark.each_layout
 def test_one_client_may_be_shared_by_threads(store, toy):
     timestamps: list[int] = []
     rows = toy_codec.states(50)
@@ -125,4 +133,4 @@ def test_one_client_may_be_shared_by_threads(store, toy):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(set(timestamps)) == 200 == toy.zcard(keys.index("a"))
+    assert len(set(timestamps)) == 200 == len(indexed(toy))

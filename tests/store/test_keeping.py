@@ -25,7 +25,10 @@ from modules_store import (
 )
 from modules_store.errors import InvalidInputError
 from tests.store import toy_codec
+from tests.store.indexed import indexed
 from tests.store.retention_model import Model
+
+pytestmark = pytest.mark.each_layout
 
 _agents = (f"agent-{n}" for n in itertools.count())
 
@@ -49,10 +52,6 @@ METADATA = st.one_of(
 MEMORIES = st.lists(
     st.tuples(st.integers(0, 200), METADATA), unique_by=lambda memory: memory[0], min_size=1, max_size=70
 )
-
-
-def timestamps(client, agent_id) -> list[int]:
-    return [int(member) for member in client.zrange(keys.index(agent_id), 0, -1)]
 
 
 def document(client, agent_id) -> dict:
@@ -97,7 +96,7 @@ def test_what_is_kept_is_what_the_model_keeps(server, toy, *, rule, memories, si
         model.store(timestamp, metadata)
     with RedisAgentMemory(server.url, codec="toy", policy=Policy(rule)) as store:
         store_in_batches(store, agent, memories, sizes)
-    assert timestamps(toy, agent) == model.kept
+    assert indexed(toy, agent) == model.kept
     assert document(toy, agent)["counters"] == {
         "stored": len(memories),
         "trimmed": len(memories) - len(model.kept),
@@ -123,16 +122,16 @@ def test_another_policy_begins_on_an_agent_with_memories(server, toy, *, before,
         with RedisAgentMemory(server.url, codec="toy", policy=policy) as store:
             store_in_batches(store, agent, some, [1, 5])
     if type(before) is not Thinning or type(rule) is not Thinning:  # those go on where the other was
-        assert timestamps(toy, agent) == model.kept
+        assert indexed(toy, agent) == model.kept
         companions_agree(toy, agent, model)
 
 
 def test_server_given_timestamps_fill_a_byte_budget_in_one_go(open_store, toy):
     store = open_store(codec="toy", policy=Policy(ByteBudget(90)))
     stored = store.store_agent_memories("a", toy_codec.states(25))
-    assert timestamps(toy, "a") == stored[-10:]
+    assert indexed(toy, "a") == stored[-10:]
     stored += store.store_agent_memories("a", toy_codec.states(3))
-    assert timestamps(toy, "a") == stored[-10:]
+    assert indexed(toy, "a") == stored[-10:]
     assert toy.hget(keys.sizes("a"), "total") == b"90"
 
 
@@ -141,7 +140,7 @@ def test_a_byte_budget_is_exact_where_values_are_evicted(open_store, toy):
     stored = store.store_agent_memories("a", toy_codec.states(10))
     toy.unlink(*(keys.memory("a", t) for t in stored[:5]))
     stored += store.store_agent_memories("a", toy_codec.states(8))
-    assert timestamps(toy, "a") == stored[-10:]
+    assert indexed(toy, "a") == stored[-10:]
     assert toy.hget(keys.sizes("a"), "total") == b"90"
 
 
@@ -151,7 +150,7 @@ def test_a_companion_that_was_lost_is_made_again(open_store, toy, rule):
     stored = store.store_agent_memories("a", toy_codec.states(10), [{"n": 10 + n} for n in range(10)])
     toy.unlink(keys.importance("a"), keys.sizes("a"))
     stored.append(store.store_agent_memory("a", ROW, {"n": 99}))
-    assert timestamps(toy, "a") == stored[-10:]
+    assert indexed(toy, "a") == stored[-10:]
 
 
 def test_thinning_keeps_the_newest_the_oldest_and_ever_fewer_between(open_store, toy):
@@ -159,7 +158,7 @@ def test_thinning_keeps_the_newest_the_oldest_and_ever_fewer_between(open_store,
     for first in range(0, 20_000, 5000):
         rows = toy_codec.states(5000)
         store.store_agent_memories("a", rows, timestamps=list(range(first, first + 5000)))
-    kept = timestamps(toy, "a")
+    kept = indexed(toy, "a")
     assert kept[0] == 0
     assert kept[-50:] == list(range(19_950, 20_000))
     assert 50 * (1 + 6) < len(kept) < 50 * (1 + 2.2 * 6)  # 50 * (1 + 1 … 2 * ln(20,000 / 50)), and a sweep
@@ -172,9 +171,9 @@ def test_a_store_drops_a_bounded_number_and_trim_agent_the_rest(open_store, toy)
     for _ in range(4):
         everything.store_agent_memories("a", toy_codec.states(1500))
     few.store_agent_memory("a", ROW)
-    assert toy.zcard(keys.index("a")) == 6001 - 1001
+    assert len(indexed(toy, "a")) == 6001 - 1001
     few.store_agent_memories("a", toy_codec.states(10))
-    assert toy.zcard(keys.index("a")) == 5010 - 1010
+    assert len(indexed(toy, "a")) == 5010 - 1010
     assert few.trim_agent("a") == Trimmed(1000, 2900)
     assert few.trim_agent("a", limit=2500) == Trimmed(2500, 400)
     assert few.trim_agent("a") == Trimmed(400, 0)
@@ -197,7 +196,7 @@ def test_trim_agent_ends_for_each_rule(open_store, toy, rule, kept):
     metadata = [{"n": 1000 + n} for n in range(3000)]
     everything.store_agent_memories("a", toy_codec.states(3000), metadata, list(range(3000)))
     store.store_agent_memory("a", ROW, {"n": 4000}, timestamp=3000)
-    before = toy.zcard(keys.index("a"))
+    before = len(indexed(toy, "a"))
     dropped = 0
     for _ in range(30):
         done = store.trim_agent("a", limit=300)
@@ -206,7 +205,7 @@ def test_trim_agent_ends_for_each_rule(open_store, toy, rule, kept):
         if not done.left:
             break
     assert done.left == 0
-    left = timestamps(toy, "a")
+    left = indexed(toy, "a")
     assert len(left) == before - dropped
     assert left == list(range(3001 - len(left), 3001))
     assert kept - 20 < len(left) <= kept
@@ -221,7 +220,7 @@ def test_trim_agent_thins_a_whole_pass(open_store, toy):
     assert done.left == 3001 - 20 - 1 - 1000
     while done.left:
         done = store.trim_agent("a", limit=1000)
-    kept = timestamps(toy, "a")
+    kept = indexed(toy, "a")
     assert kept[0] == 0
     assert kept[-20:] == list(range(2981, 3001))
     assert all(
@@ -240,6 +239,7 @@ def test_trim_agent_where_there_is_no_agent_or_no_document(store, toy):
             store.trim_agent("a", limit=limit)
 
 
+@pytest.mark.keys_alone
 def test_value_and_metadata_expire_together(open_store, toy):
     store = open_store(codec="toy", policy=Policy(KeepAll(), ttl_ms=60_000))
     now = toy.time()[0] * 1000
@@ -250,19 +250,21 @@ def test_value_and_metadata_expire_together(open_store, toy):
     assert toy.pexpiretime(keys.memory_metadata("a", t)) == at
 
 
+@pytest.mark.keys_alone
 def test_recalls_pass_over_what_has_expired_and_stores_clean_it(open_store, toy, wait_until):
     store = open_store(codec="toy", policy=Policy(KeepAll(), ttl_ms=50))
     lasting = open_store(codec="toy", policy=Policy(KeepAll(), ttl_ms=600_000))
     gone = store.store_agent_memories("a", toy_codec.states(30), [{"n": n} for n in range(30)])
     wait_until(lambda: not toy.exists(keys.memory("a", gone[0])))
-    assert toy.zcard(keys.index("a")) == 30
+    assert len(indexed(toy, "a")) == 30
     assert store.get_recent_memories("a") == []
     stays = lasting.store_agent_memory("a", ROW, {"n": 30})
     assert [memory.timestamp for memory in store.get_recent_memories("a")] == [stays]
-    assert timestamps(toy, "a") == [stays]
+    assert indexed(toy, "a") == [stays]
     assert document(toy, "a")["counters"] == {"stored": 31, "trimmed": 30}
 
 
+@pytest.mark.keys_alone
 def test_trim_agent_cleans_what_has_expired(open_store, toy, wait_until):
     store = open_store(codec="toy", policy=Policy(Importance(1000, "n"), ttl_ms=50))
     gone = store.store_agent_memories("a", toy_codec.states(300))
@@ -310,6 +312,7 @@ def test_policies_that_are_refused(make, says):
         )
     ],
 )
+@pytest.mark.keys_alone
 def test_a_policy_is_read_back_and_written_once(open_store, toy, policy):
     assert Policy.from_json(json.loads(policy.to_json())) == policy
     store = open_store(codec="toy", policy=policy)

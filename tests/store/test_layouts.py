@@ -179,7 +179,7 @@ def test_a_replica_has_the_same_and_serves_recalls(start_server, wait_until):
             store.store_agent_memory("b", ROWS[0], {"n": 1})
         store.delete_memories("a", [m.timestamp for m in store.get_recent_memories("a", 50)[::3]])
         store.convert_agent("b", "keys")
-        store.store_agent_memories("c", ROWS, timestamps=list(range(64)))
+        store.store_agent_memories("c", ROWS, timestamps=list(range(1, 65)))
         with pytest.raises(_Stopped):
             store.convert_agent("c", "keys", step=10, on_progress=_stop)
         assert a.wait(1, 10_000) == 1

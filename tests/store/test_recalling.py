@@ -8,6 +8,8 @@ import pytest
 from modules_store import InvalidInputError, MemoryNotFoundError, keys
 from tests.store import toy_codec
 
+pytestmark = pytest.mark.each_layout
+
 TIMESTAMPS = list(range(10, 260, 10))
 ROWS = toy_codec.states(len(TIMESTAMPS))
 
@@ -22,6 +24,7 @@ def times(memories) -> list[int]:
     return [memory.timestamp for memory in memories]
 
 
+@pytest.mark.keys_alone
 def test_several_in_the_order_asked(filled, toy):
     memories = filled.retrieve_agent_memories("a", [30, 10, 30])
     np.testing.assert_array_equal([m.state for m in memories], ROWS[[2, 0, 2]])
@@ -36,6 +39,7 @@ def test_several_in_the_order_asked(filled, toy):
 @pytest.mark.parametrize("newest_first", [False, True])
 @pytest.mark.parametrize("bounds", [(None, None), (30, 90), (31, 89), (95, None), (None, 5), (90, 30)])
 @pytest.mark.parametrize("limit", [1, 4, 1000])
+@pytest.mark.keys_alone
 def test_a_range_passes_over_evicted_memories(filled, toy, bounds, limit, newest_first):
     start, end = bounds
     gone = [30, 40, 50, 250]
@@ -49,6 +53,7 @@ def test_a_range_passes_over_evicted_memories(filled, toy, bounds, limit, newest
 
 
 @pytest.mark.parametrize("page", [1, 5, 24, 25, 1000])
+@pytest.mark.keys_alone
 def test_pages_have_every_memory_once(filled, toy, page):
     toy.delete(*(keys.memory("a", t) for t in (10, 20, 120, 250)))
     kept = [t for t in TIMESTAMPS if t not in (10, 20, 120, 250)]

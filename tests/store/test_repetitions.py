@@ -14,10 +14,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 import modules_store
-from modules_store import AsyncRedisAgentMemory, RedisAgentMemory, keys
+from modules_store import AsyncRedisAgentMemory, RedisAgentMemory
 from tests.helpers import wait_until
 from tests.store import toy_codec
+from tests.store.indexed import indexed
 from tests.store.proxy import proxy_of
+
+pytestmark = pytest.mark.each_layout
 
 ROWS = toy_codec.states(3)
 
@@ -37,7 +40,7 @@ def lossy(open_store, proxy):
 
 
 def stored(client: redis.Redis) -> list[int]:
-    return [int(timestamp) for timestamp in client.zrange(keys.index("a"), 0, -1)]
+    return indexed(client)
 
 
 @pytest.mark.parametrize("times", [1, 3])

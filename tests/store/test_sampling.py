@@ -16,6 +16,8 @@ from modules_store import (
 )
 from tests.store import toy_codec
 
+pytestmark = pytest.mark.each_layout
+
 N = 40
 ROWS = toy_codec.states(N)
 TIMES = list(range(100, 100 + N))

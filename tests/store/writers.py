@@ -10,11 +10,11 @@ import numpy as np
 from modules_store import RedisAgentMemory
 
 
-def store_some(url: str, writer: int, results) -> None:
+def store_some(url: str, writer: int, results, layout: str = "keys") -> None:
     """Store 60 states singly and 100 in 4 batches for one agent; each state says whose and which it is."""
     own = np.zeros((160, 6), np.float32)
     own[:, 0], own[:, 1], own[:, 2] = writer, np.arange(160) // 100, np.arange(160) % 100 / 16
-    with RedisAgentMemory(url, codec="toy", compression_threshold=100_000) as store:
+    with RedisAgentMemory(url, codec="toy", compression_threshold=100_000, layout=layout) as store:
         timestamps = [store.store_agent_memory("shared", row) for row in own[:60]]
         for start in range(60, 160, 25):
             timestamps += store.store_agent_memories("shared", own[start : start + 25])

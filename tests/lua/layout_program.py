@@ -1,4 +1,6 @@
--- Calls one method of an agent's layout, for test_layouts.py, and returns all that there is to say of a page.
+"""The program by which test_layouts.py calls the methods of an agent's layout."""
+
+TEXT = """-- Calls one method of an agent's layout, and returns all that there is to say of a page.
 -- KEYS[1] index. ARGV[1] the call, JSON. ARGV[2] codes. ARGV[3] layout of an agent that there is not.
 -- @include errors
 -- @include timestamps
@@ -28,8 +30,8 @@ local changes = {
   put = function()
     local coded = { header = call.header, width = call.width, codes = codes, count = #codes / call.width }
     local plan = {
-      ids = call.ids, coded = coded, metadata = call.metadata, expiry = call.expiry, newest_last = call.newest_last,
-      documents = call.documents,
+      ids = call.ids, coded = coded, metadata = call.metadata, expiry = call.expiry,
+      newest_last = call.newest_last, documents = call.documents,
     }
     memory:must_be_new(plan.ids)
     memory:describe(plan.ids, plan.metadata, plan.documents)
@@ -76,8 +78,9 @@ return errors.guard(function()
     runs[i] = { run.header, run.size, run.count, run.codes }
   end
   return {
-    memory:size(page), memory:last(page) or false, numbers_as_text(memory:ids(page)), numbers_as_text(found.ids),
-    numbers_as_text(gone), runs, memory:values(page), memory:metadata(found.page), numbers_as_text(expiries),
-    numbers_as_text(memory:without_value(page)),
+    memory:size(page), memory:last(page) or false, numbers_as_text(memory:ids(page)),
+    numbers_as_text(found.ids), numbers_as_text(gone), runs, memory:values(page), memory:metadata(found.page),
+    numbers_as_text(expiries), numbers_as_text(memory:without_value(page)),
   }
 end)
+"""
