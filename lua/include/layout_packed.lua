@@ -110,9 +110,9 @@ function layout_packed:without_value(page)
 end
 
 function layout_packed:indexed(ids)
-  local known, others = {}, {}
+  local known, others, locate = {}, {}, packed_pages.locator(self)
   for _, id in ipairs(ids) do
-    local i = packed_pages.locate(self, tonumber(id))
+    local i = locate(tonumber(id))
     local into = i and known or others
     into[#into + 1] = id
   end
@@ -120,7 +120,7 @@ function layout_packed:indexed(ids)
 end
 
 function layout_packed:must_be_new(ids)
-  local seen, newest = {}, -1
+  local seen, newest, locate = {}, -1, packed_pages.locator(self)
   if directory.size(self) > 0 then
     newest = directory.entry(self, directory.size(self)).last
   end
@@ -129,7 +129,7 @@ function layout_packed:must_be_new(ids)
       errors.refuse('EXISTS', 'timestamp ' .. id .. ' is given twice')
     end
     seen[id] = true
-    if tonumber(id) <= newest and packed_pages.locate(self, tonumber(id)) then
+    if tonumber(id) <= newest and locate(tonumber(id)) then
       errors.refuse('EXISTS', string.format('agent %s already has a memory at %s', self.agent, id))
     end
   end

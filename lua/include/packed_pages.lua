@@ -6,6 +6,8 @@
 -- @include segments
 local packed_pages = {}
 
+local WORTH_ALL = 12 -- look-ups in one segment from which on it is faster to read all its timestamps
+
 -- How many memories are older than `timestamp`.
 function packed_pages.rank_of(memory, timestamp)
   local i = directory.at_time(memory, timestamp)
@@ -46,20 +48,56 @@ function packed_pages.each_piece(memory, page, visit)
   end
 end
 
--- Where the memory at a timestamp, a number, is: its segment's place in the directory and its row; nil where
--- there is none. Of a segment whose timestamps are gone any may have been, and the row is nil.
-function packed_pages.locate(memory, timestamp)
-  local i = directory.at_time(memory, timestamp)
-  if i > directory.size(memory) or timestamp < directory.entry(memory, i).first then
-    return nil
-  end
-  local e = directory.entry(memory, i)
+-- The row of a timestamp in segment `e`: false where there is none, nil where its timestamps are gone.
+local function find_row(memory, e, timestamp)
   local row = segments.row_at_time(memory, e, timestamp)
   local text = row and segments.rows_text(memory, e, row, row) or ''
-  if text ~= '' and segments.timestamps(e, text)[1] ~= timestamp then
+  if text == '' then
     return nil
   end
-  return i, text ~= '' and row or nil
+  return segments.timestamp(e, text, 0) == timestamp and row
+end
+
+-- The rows of segment `e` by their timestamps, nil where those are gone.
+local function all_rows(memory, e)
+  local first, last = segments.live(e)
+  local text = segments.rows_text(memory, e, first, last)
+  if text == '' then
+    return nil
+  end
+  local row_of = {}
+  for i, timestamp in ipairs(segments.timestamps(e, text)) do
+    row_of[timestamp] = first + i - 1
+  end
+  return row_of
+end
+
+-- A function that says where the memory at a timestamp, a number, is: its segment's place in the directory
+-- and its row; nil where there is none. Of a segment whose timestamps are gone any may have been, and the row
+-- is nil. Where many of one segment are asked for it reads them all: so it is for as long as nothing changes.
+function packed_pages.locator(memory)
+  local looks, rows_of = {}, {}
+  return function(timestamp)
+    local i = directory.at_time(memory, timestamp)
+    local e = i <= directory.size(memory) and directory.entry(memory, i)
+    if not e or timestamp < e.first then
+      return nil
+    end
+    looks[i] = (looks[i] or 0) + 1
+    if looks[i] == WORTH_ALL then
+      rows_of[i] = all_rows(memory, e)
+    end
+    local row
+    if rows_of[i] then
+      row = rows_of[i][timestamp] or false
+    else
+      row = find_row(memory, e, timestamp)
+    end
+    if row == false then
+      return nil
+    end
+    return i, row
+  end
 end
 
 -- A page of scattered memories: `place(n, i, entry, row)` puts the nth in row `row` of segment i.
@@ -79,9 +117,10 @@ end
 -- The page of these ids, texts or numbers.
 function packed_pages.at(memory, ids)
   local page, place = make_page(#ids)
+  local locate = packed_pages.locator(memory)
   for n = 1, #ids do
     local timestamp = tonumber(ids[n])
-    local i, row = packed_pages.locate(memory, timestamp)
+    local i, row = locate(timestamp)
     if row then
       place(n, i, directory.entry(memory, i), row)
     else

@@ -9,6 +9,7 @@
 local packed_reading = {}
 
 local WORTH_ROWS = 8 -- memories of one segment from which on it is faster to read all its timestamps
+local WORTH_TEXTS = 16 -- the same of its metadata
 local WORTH_CODES = 3 -- all codes are read where one of so many is wanted
 
 local function reverse(values, first, last)
@@ -242,9 +243,13 @@ end
 local function each_of(memory, page, read)
   local all = {}
   for _, group in ipairs(page.groups or {}) do
+    local e = group.entry
+    local first, last = segments.live(e)
+    local whole = group.count >= WORTH_TEXTS and not e.documents and read(memory, e, first, last)
     for i = 1, group.count do
       local row = group.rows[i]
-      all[group.places[i]] = read(memory, group.entry, row, row)[1] or false
+      all[group.places[i]] = whole and whole[row - first + 1] or not whole and read(memory, e, row, row)[1]
+        or false
     end
   end
   for n in pairs(page.missing or {}) do

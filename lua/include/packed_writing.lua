@@ -165,9 +165,9 @@ end
 -- nil. Returns whether there may be documents: some of the segments have them, or what is in none was left by
 -- one that is gone.
 local function change_segments(memory, changes, change)
-  local documents_too = false
+  local documents_too, locate = false, packed_pages.locator(memory)
   local groups = by_segment(changes, function(one)
-    local i = packed_pages.locate(memory, one.timestamp)
+    local i = locate(one.timestamp)
     documents_too = documents_too or not i
     return i
   end)
@@ -230,9 +230,9 @@ local function strayed(memory, number)
       return nil
     end
   end
-  local e, each = segments.recover(memory, number), {}
+  local e, each, locate = segments.recover(memory, number), {}, packed_pages.locator(memory)
   for _, one in ipairs(e and segments.memories(memory, e) or {}) do
-    if not packed_pages.locate(memory, one.timestamp) then
+    if not locate(one.timestamp) then
       each[#each + 1] = one
     end
   end

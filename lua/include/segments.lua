@@ -16,6 +16,7 @@ local CODES_BYTES = 32000 -- with their headers just below a size that the alloc
 local HEAD = '<I4i8I4Bc3' -- how many rows are dropped, base, width, kind, header
 local HEAD_BYTES = 20
 local EXPIRING, DOCUMENTS = 1, 2 -- in the head
+local LOOKS = 4 -- that find a row where memories come at about equal times; then what is left is halved
 
 local function row_bytes(e)
   return e.expiring and 16 or 8
@@ -127,22 +128,32 @@ end
 -- after the last where there is none, nil where the rows are gone.
 function segments.row_at_time(memory, e, timestamp)
   local _, key = segments.keys(memory, e)
-  local width, wanted = row_bytes(e), timestamp - e.base
   local low, high = segments.live(e)
-  high = high + 1
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    local at = HEAD_BYTES + middle * width
+  if timestamp <= e.first then
+    return low
+  elseif timestamp > e.last then
+    return high + 1
+  end
+  -- The row is after `low`, up to `high`; where memories come at equal distances, it is where a line says.
+  local width, wanted, looks = row_bytes(e), timestamp - e.base, 0
+  local at_low, at_high = e.first - e.base, e.last - e.base
+  while high - low > 1 do
+    looks = looks + 1
+    local share = looks > LOOKS and 0.5 or (wanted - at_low) / (at_high - at_low)
+    local row = math.max(low + 1, math.min(low + math.floor(share * (high - low)), high - 1))
+    local at = HEAD_BYTES + row * width
     local text = redis.call('GETRANGE', key, at, at + 3)
     if text == '' then
       return nil
-    elseif struct.unpack('<I4', text) >= wanted then
-      high = middle
+    end
+    local found = struct.unpack('<I4', text)
+    if found >= wanted then
+      high, at_high = row, found
     else
-      low = middle + 1
+      low, at_low = row, found
     end
   end
-  return low
+  return high
 end
 
 -- The rows of memories first … last of a batch as they are stored, their metadata as one text, and how long
