@@ -148,17 +148,16 @@ end
 -- One run of all memories of the columns, where none is gone and all are of one header and width; or nil.
 local function runs_of_alike(columns, count)
   local entries, codes, first = columns.entries, columns.codes, columns.entries[1]
+  if not first then
+    return nil
+  end
   for n = 1, count do
     local e = entries[n]
     if not codes[n] or e ~= first and (e.header ~= first.header or e.width ~= first.width) then
       return nil
     end
   end
-  local run = first and { header = first.header, size = first.width, count = count }
-  if run then
-    run.codes = table.concat(codes)
-  end
-  return run and { run }
+  return { { header = first.header, size = first.width, count = count, codes = table.concat(codes) } }
 end
 
 -- What is found of a page and what is gone, as layouts say it.
@@ -227,7 +226,7 @@ function packed_reading.timestamp_at(memory, rank)
   local e = directory.entry(memory, directory.at_rank(memory, rank))
   local row = e.skip + rank - (e.position - directory.entry(memory, 1).position)
   local text = segments.rows_text(memory, e, row, row)
-  return text ~= '' and segments.timestamps(e, text)[1] or e.last
+  return segments.timestamp(e, text, 0) or e.last
 end
 
 -- The metadata of rows first … last, JSON texts, false where there are none.
@@ -246,10 +245,14 @@ local function each_of(memory, page, read)
     local e = group.entry
     local first, last = segments.live(e)
     local whole = group.count >= WORTH_TEXTS and not e.documents and read(memory, e, first, last)
-    for i = 1, group.count do
-      local row = group.rows[i]
-      all[group.places[i]] = whole and whole[row - first + 1] or not whole and read(memory, e, row, row)[1]
-        or false
+    for i, row in ipairs(group.rows) do
+      local one
+      if whole then
+        one = whole[row - first + 1]
+      else
+        one = read(memory, e, row, row)[1]
+      end
+      all[group.places[i]] = one or false
     end
   end
   for n in pairs(page.missing or {}) do

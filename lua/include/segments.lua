@@ -268,7 +268,7 @@ end
 function segments.skip(memory, e, count)
   local _, key = segments.keys(memory, e)
   e.skip = e.skip + count
-  e.first = segments.timestamps(e, segments.rows_text(memory, e, e.skip, e.skip))[1]
+  e.first = segments.timestamp(e, segments.rows_text(memory, e, e.skip, e.skip), 0)
   redis.call('SETRANGE', key, 0, struct.pack('<I4', e.skip))
 end
 
