@@ -29,7 +29,7 @@ class Rounder(nn.Module):
     code_max: Final[int] = CODE_MAX
 
     def encode(self, values: Tensor) -> Tensor:
-        return values.round().clamp(self.code_min, self.code_max).to(torch.int8)
+        return values.round().clamp_(self.code_min, self.code_max).to(torch.int8)
 
     def decode(self, codes: Tensor) -> Tensor:
         return codes.to(torch.float32)
