@@ -32,6 +32,7 @@ from modules_store.integrity import Finding, Repaired, Verification
 from modules_store.memories import (
     Converted,
     Found,
+    Memories,
     Memory,
     ReEncoded,
     Sample,
@@ -69,6 +70,7 @@ __all__ = [
     "KeepAll",
     "MaxAge",
     "MaxCount",
+    "Memories",
     "Memory",
     "MemoryNotFoundError",
     "MemoryStoreError",

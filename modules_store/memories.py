@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +25,84 @@ class Memory:
 _SET_FIELDS = tuple(getattr(Memory, name).__set__ for name in Memory.__slots__)
 
 
-def memories_of(
+class Memories(Sequence[Memory]):
+    """B memories of an agent, in the order in which they were asked for, also as arrays.
+
+    A `Memory` is made of each when the sequence is first looked into; who takes the arrays does without.
+    """
+
+    def __init__(
+        self,
+        agent_id: str,
+        timestamps: npt.NDArray[np.int64],
+        states: npt.NDArray[np.float32],
+        metadata: list[dict[str, Any] | None],
+    ) -> None:
+        self.agent_id = agent_id
+        self.timestamps = timestamps
+        """int64[B]."""
+        self.states = states
+        """float32[B, D], as the codec reconstructs them; float32[B, 0] where no states were asked for, or
+        there are no memories."""
+        self.metadata = metadata
+        self._made: list[Memory] | None = None
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    @overload
+    def __getitem__(self, index: int) -> Memory: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Memories: ...
+
+    def __getitem__(self, index: int | slice) -> Memory | Memories:
+        if not isinstance(index, slice):
+            return self._each()[index]
+        # Contiguous, since torch takes no arrays that run backwards.
+        states = np.ascontiguousarray(self.states[index])
+        return Memories(self.agent_id, self.timestamps[index].copy(), states, self.metadata[index])
+
+    def __iter__(self) -> Iterator[Memory]:
+        return iter(self._each())
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as lists do; a `Memory` is equal to itself alone."""
+        return self._each() == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} memories of {self.agent_id!r}>"
+
+    def _each(self) -> list[Memory]:
+        if self._made is None:
+            self._made = _made_of(self.agent_id, self.timestamps.tolist(), self.states, self.metadata)
+        return self._made
+
+
+def joined(parts: Sequence[Memories]) -> Memories:
+    """Return the memories of one agent, and of the same fields, as one; there is one part at least."""
+    filled = [part for part in parts if len(part)] or [parts[0]]
+    if len(filled) == 1:
+        return filled[0]
+    return Memories(
+        filled[0].agent_id,
+        np.concatenate([part.timestamps for part in filled]),
+        np.concatenate([part.states for part in filled]),
+        [document for part in filled for document in part.metadata],
+    )
+
+
+def _made_of(
     agent_id: str,
     timestamps: Iterable[int],
     states: npt.NDArray[np.float32],
     metadata: Iterable[dict[str, Any] | None],
 ) -> list[Memory]:
-    """Return the memories of an agent, one for each row of `states`, float32[B, D].
+    """Make a memory of each row without `Memory.__init__`, which sets the fields of a frozen class by name.
 
-    They are made without `Memory.__init__`, which sets the fields of a frozen class by their names: for a
-    thousand memories that takes longer than receiving them.
+    For a thousand memories that takes longer than receiving them.
     """
     set_agent, set_timestamp, set_state, set_metadata = _SET_FIELDS
     make = object.__new__

@@ -13,7 +13,7 @@ from modules_store.commands import Argument, script
 from modules_store.flows import Flow, ResponseError, queued, run
 from modules_store.flows.repairing import drop_lost
 from modules_store.flows.systems import MemorySystems
-from modules_store.memories import Memory, memories_of
+from modules_store.memories import Memories, Memory, joined
 
 FIELDS = ("both", "states", "metadata")
 
@@ -27,19 +27,19 @@ def recall_memory(systems: MemorySystems, agent_id: str, timestamp: int) -> Flow
 
 def recall_memories(
     systems: MemorySystems, agent_id: str, timestamps: Iterable[int], missing: str, fields: str
-) -> Flow[list[Memory]]:
+) -> Flow[Memories]:
     """Recall the memories at `timestamps`, in that order."""
     ids = [checks.timestamp(value, f"timestamps[{i}]") for i, value in enumerate(timestamps)]
     checks.agent_id(agent_id)
     checks.choice(missing, "missing", ("error", "skip"))
     checks.choice(fields, "fields", FIELDS)
     if not ids:
-        return []
+        return _nothing(agent_id)
     checks.integer(len(ids), "the number of timestamps", 1, checks.MAX_BATCH)
     return (yield from _recall_at(systems, agent_id, ids, missing, fields))
 
 
-def recall_recent(systems: MemorySystems, agent_id: str, count: int, fields: str) -> Flow[list[Memory]]:
+def recall_recent(systems: MemorySystems, agent_id: str, count: int, fields: str) -> Flow[Memories]:
     """Recall up to `count` memories of an agent, newest first."""
     checks.choice(fields, "fields", FIELDS)
     checks.integer(count, "count")
@@ -56,26 +56,27 @@ def recall_between(
     limit: int,
     newest_first: bool,
     fields: str,
-) -> Flow[list[Memory]]:
+) -> Flow[Memories]:
     """Recall the first `limit` memories of a range; more than one call only where some were evicted."""
     first, last = bounds(start, end)
     checks.integer(limit, "limit", 1, checks.MAX_BATCH)
-    memories: list[Memory] = []
-    while len(memories) < limit and first <= last:
-        left = limit - len(memories)
+    parts = [_nothing(agent_id)]
+    left = limit
+    while left > 0 and first <= last:
         page, after = yield from _recall_page(
             systems, agent_id, first, last, limit=left, newest_first=newest_first, fields=fields
         )
-        memories += page
+        parts.append(page)
+        left -= len(page)
         if after is None:
             break
         first, last = (first, after - 1) if newest_first else (after + 1, last)
-    return memories
+    return joined(parts)
 
 
 def recall_page(
     systems: MemorySystems, agent_id: str, start: int | None, end: int | None, *, page: int, fields: str
-) -> Flow[tuple[list[Memory], int | None]]:
+) -> Flow[tuple[Memories, int | None]]:
     """Recall one page of a range, oldest first; also return where the next starts, None after the last."""
     first, last = bounds(start, end)
     checks.integer(page, "page", 1, checks.MAX_BATCH)
@@ -91,15 +92,19 @@ def count_memories(agent_id: str, start: int | None, end: int | None) -> Flow[in
     return int((yield from run(script("count_memories", [keys.index(agent_id)], *bounds(start, end)))))
 
 
-def parse_memories(agent_id: str, reply: Sequence[Any]) -> list[Memory]:
+def parse_memories(agent_id: str, reply: Sequence[Any]) -> Memories:
     """Return the memories in the reply of a recall."""
     timestamps, blob, metadata = reply[:3]
     if not timestamps:
-        return []
+        return _nothing(agent_id)
     count = len(timestamps)
     states = codec.from_rows(blob, count) if blob else np.empty((count, 0), np.float32)
     documents = [None if text is None else json.loads(text) for text in metadata] or [None] * count
-    return memories_of(agent_id, map(int, timestamps), states, documents)
+    return Memories(agent_id, np.array([int(one) for one in timestamps], np.int64), states, documents)
+
+
+def _nothing(agent_id: str) -> Memories:
+    return Memories(agent_id, np.empty(0, np.int64), np.empty((0, 0), np.float32), [])
 
 
 def bounds(start: int | None, end: int | None) -> tuple[int, int]:
@@ -110,7 +115,7 @@ def bounds(start: int | None, end: int | None) -> tuple[int, int]:
 
 def _recall_at(
     systems: MemorySystems, agent_id: str, ids: Sequence[int], missing: str, fields: str
-) -> Flow[list[Memory]]:
+) -> Flow[Memories]:
     try:
         reply = yield from _recall(systems, "recall_memories", agent_id, [json.dumps(ids)], fields, missing)
     except ResponseError as error:
@@ -129,7 +134,7 @@ def _recall_page(
     limit: int,
     newest_first: bool,
     fields: str,
-) -> Flow[tuple[list[Memory], int | None]]:
+) -> Flow[tuple[Memories, int | None]]:
     """Recall up to `limit` memories; also return the last timestamp looked at, None where none is left."""
     checks.choice(fields, "fields", FIELDS)
     order = "newest" if newest_first else "oldest"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from modules_store.flows import recalling
-from modules_store.memories import Memory
+from modules_store.memories import Memories, Memory
 from modules_store.operations import Awaited, Blocking, documented_by
 
 
@@ -20,7 +20,7 @@ class Recalling(Blocking):
         """
         return self._drive(recalling.recall_memory(self._systems, agent_id, timestamp))
 
-    def get_recent_memories(self, agent_id: str, count: int = 10, *, fields: str = "both") -> list[Memory]:
+    def get_recent_memories(self, agent_id: str, count: int = 10, *, fields: str = "both") -> Memories:
         """Return up to `count` memories of an agent, newest first, at most 16,384; none for an unknown agent.
 
         Memories that Redis has evicted are passed over. `fields` as in `retrieve_agent_memories`; raises as
@@ -30,7 +30,7 @@ class Recalling(Blocking):
 
     def retrieve_agent_memories(
         self, agent_id: str, timestamps: Iterable[int], *, missing: str = "error", fields: str = "both"
-    ) -> list[Memory]:
+    ) -> Memories:
         """Return the memories that an agent has at `timestamps`, up to 16,384, in that order.
 
         Where there is none, or Redis has evicted it, `missing` says what happens: "error" raises
@@ -49,7 +49,7 @@ class Recalling(Blocking):
         limit: int = 1000,
         newest_first: bool = False,
         fields: str = "both",
-    ) -> list[Memory]:
+    ) -> Memories:
         """Return the first `limit` memories, at most 16,384, from `start` to `end`, both included.
 
         None leaves a side open. The next page starts after the last timestamp of this one. Memories that
@@ -102,14 +102,12 @@ class AsyncRecalling(Awaited):
     async def retrieve_agent_memory(self, agent_id: str, timestamp: int) -> Memory:
         return await self._drive(recalling.recall_memory(self._systems, agent_id, timestamp))
 
-    async def get_recent_memories(
-        self, agent_id: str, count: int = 10, *, fields: str = "both"
-    ) -> list[Memory]:
+    async def get_recent_memories(self, agent_id: str, count: int = 10, *, fields: str = "both") -> Memories:
         return await self._drive(recalling.recall_recent(self._systems, agent_id, count, fields))
 
     async def retrieve_agent_memories(
         self, agent_id: str, timestamps: Iterable[int], *, missing: str = "error", fields: str = "both"
-    ) -> list[Memory]:
+    ) -> Memories:
         return await self._drive(
             recalling.recall_memories(self._systems, agent_id, timestamps, missing, fields)
         )
@@ -123,7 +121,7 @@ class AsyncRecalling(Awaited):
         limit: int = 1000,
         newest_first: bool = False,
         fields: str = "both",
-    ) -> list[Memory]:
+    ) -> Memories:
         return await self._drive(
             recalling.recall_between(
                 self._systems, agent_id, start, end, limit=limit, newest_first=newest_first, fields=fields

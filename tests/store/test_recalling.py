@@ -79,6 +79,44 @@ def test_fields(filled, toy, recall):
         recall(filled, "all")
 
 
+@pytest.mark.parametrize(
+    "recall",
+    [
+        lambda s: s.retrieve_agent_memories("a", TIMESTAMPS[::-1]),
+        lambda s: s.get_memories_between("a", newest_first=True),
+        lambda s: s.get_recent_memories("a", 25),
+    ],
+)
+def test_memories_are_arrays_too(filled, recall):
+    memories = recall(filled)
+    assert memories.agent_id == "a"
+    assert memories.timestamps.dtype == np.int64
+    np.testing.assert_array_equal(memories.timestamps, TIMESTAMPS[::-1])
+    assert memories.states.dtype == np.float32
+    assert memories.states.flags.c_contiguous
+    np.testing.assert_array_equal(memories.states, ROWS[::-1])
+    assert memories.metadata == [{"n": t} for t in TIMESTAMPS[::-1]]
+    assert memories[3] is memories[3]
+    assert (memories[-1].timestamp, memories[-1].agent_id, memories[-1].metadata) == (10, "a", {"n": 10})
+    assert memories == list(memories) != memories[:3]
+    assert repr(memories) == "<25 memories of 'a'>"
+    some = memories[5:1:-2]
+    assert times(some) == some.timestamps.tolist() == [200, 220]
+    np.testing.assert_array_equal(some.states, ROWS[[19, 21]])
+    assert some.states.flags.c_contiguous
+    with pytest.raises(IndexError):
+        memories[25]
+
+
+@pytest.mark.keys_alone
+def test_a_range_of_several_calls_is_one_sequence(filled, toy):
+    toy.delete(*(keys.memory("a", t) for t in (10, 20, 120)))
+    memories = filled.get_memories_between("a", limit=22)
+    kept = [t for t in TIMESTAMPS if t not in (10, 20, 120)]
+    assert memories.timestamps.tolist() == kept == [document["n"] for document in memories.metadata]
+    np.testing.assert_array_equal(memories.states, [ROWS[t // 10 - 1] for t in kept])
+
+
 def test_an_unknown_agent(store):
     assert store.get_memories_between("x") == list(store.iterate_memories("x")) == []
     assert store.count_memories("x") == 0
