@@ -40,7 +40,7 @@ end
 
 -- What the agent's document states, as text: {policy = …}, or nil where it lacks what a store counts on.
 local function stated(agent_key)
-  local text = redis.call('JSON.GET', agent_key, '$.policy', '$.counters')
+  local text = arguments.document(agent_key, '$.policy', '$.counters')
   local policies = text and text:match('"$%.policy":(%b[])')
   local counters = text and text:match('"$%.counters":%[{([^{}]*)}%]')
   if not policies or policies == '[]' or not counters or not (',' .. counters .. ','):find(',"stored":%d+,')
@@ -113,7 +113,7 @@ end
 -- Gives `config` its generation among the agent's codecs, and returns the text that memory_system must have,
 -- or nil where it has that. Only `switching` makes a codec of another name the agent's own.
 local function adopt(memory, codec_key, config, switching)
-  local text = redis.call('JSON.GET', codec_key)
+  local text = arguments.document(codec_key)
   if text == config.text then
     return nil
   elseif not text then

@@ -42,4 +42,15 @@ function arguments.key_type(key, wanted)
   end
 end
 
+-- The text of a RedisJSON document, or of what paths say of it, nil where there is none; a key of another
+-- type is refused.
+function arguments.document(key, ...)
+  local text = redis.pcall('JSON.GET', key, ...)
+  if type(text) == 'table' then
+    arguments.key_type(key, 'ReJSON-RL')
+    error(text.err, 0)
+  end
+  return text or nil
+end
+
 return arguments

@@ -10,6 +10,7 @@
 -- codes}, and `name`, that of the codec, where another than the header's generation says so.
 -- @include errors
 -- @include arguments
+-- @include memo
 local codec = {
   generations = 16, -- as many codecs, by name, as one agent's memories can be of
 }
@@ -45,16 +46,20 @@ local function read_configuration(text, name)
   return config
 end
 
--- Reads a codec configuration as clients send it, for an agent whose only codec it is; adds what follows from
--- it: text, format, code_bytes, value_bytes, generation.
-function codec.configuration(text, name)
+local new_configuration = memo.of(function(text, name)
   local config = read_configuration(text, name)
   if config.generation or config.earlier then
     errors.refuse('BADARG', name .. ' has a generation or earlier codecs: those are for the server to give')
   end
   config.generation = 0
   config.names = { [0] = config.name }
-  return config
+  return { __index = config }
+end)
+
+-- Reads a codec configuration as clients send it, for an agent whose only codec it is; adds what follows from
+-- it: text, format, code_bytes, value_bytes, generation.
+function codec.configuration(text, name)
+  return setmetatable({}, new_configuration(text, name))
 end
 
 -- A configuration for one of several agents that have it: it gets a generation of its own.

@@ -4,6 +4,7 @@
 -- `documents`, true, where the metadata of packed memories are documents of their own.
 -- @include errors
 -- @include arguments
+-- @include memo
 local policy = {}
 
 local LARGEST_COUNT = 2 ^ 53 - 1
@@ -42,8 +43,8 @@ local function check(rule)
   end
 end
 
--- Reads a policy; `text` is it as it came, which is what the agent's document states.
-function policy.parse(text)
+-- Reads a policy, which nobody changes; `text` is it as it came, which is what the agent's document states.
+policy.parse = memo.of(function(text)
   local parsed = arguments.json(text, 'policy')
   local rule = parsed.retention
   if type(rule) ~= 'table' then
@@ -68,6 +69,6 @@ function policy.parse(text)
   parsed.has_companion = rule.policy == 'importance' or rule.policy == 'byte_budget'
   parsed.text = text
   return parsed
-end
+end)
 
 return policy

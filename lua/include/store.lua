@@ -2,7 +2,6 @@
 -- or checked, then it is carried out. A script that stores for several agents takes each step for all of them
 -- before the next one, so that what can be refused is refused before anything is written.
 -- @include errors
--- @include arguments
 -- @include timestamps
 -- @include layout
 -- @include codec
@@ -18,8 +17,6 @@ local store = {}
 -- The plan for an agent whose states `config` encodes, which gets the agent's generation.
 function store.plan(index, agent_key, codec_key, config, groups_text, policy)
   local memory = layout.open_to_write(index, policy.layout)
-  arguments.key_type(agent_key, 'ReJSON-RL')
-  arguments.key_type(codec_key, 'ReJSON-RL')
   local count = memory:count()
   if policy.priorities then
     priorities.must_fit(index)

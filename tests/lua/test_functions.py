@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 
 import pytest
 import redis
 
 from modules_store import keys, scripts, torchscript
 from tests.lua import calls
+from tests.lua.composing import composed
 from tests.store import toy_codec
 
 ROWS = toy_codec.states(5)
@@ -104,6 +106,44 @@ def test_keys_and_arguments_are_forgotten_after_a_call(node, monkeypatch):
         calls.store(node, ROWS, timestamps=[1, 2, 3, 4, 5])
     assert node.fcall(f"{library.name}_left", 0) == [0, 0]
     assert calls.count_memories(node, 2, 9) == 4
+
+
+def test_what_is_made_of_a_text_is_kept_within_bounds(node):
+    program = """
+    -- @include memo
+    local made = {}
+    local of = memo.of(function(text, more)
+      made[#made + 1] = text .. more
+      if text == 'refused' then error('no', 0) end
+      return { text }
+    end)
+    local first = of('a', 1)
+    local is_kept = of('a', 2) == first
+    for n = 1, 63 do of('text ' .. n, '') end
+    is_kept = is_kept and of('a', 3) == first
+    of('one more', '')
+    local is_made_anew = of('a', 4) ~= first and of('a', 5)[1] == 'a'
+    local long = string.rep('x', 5000)
+    local is_long_kept = of(long, '') == of(long, '')
+    pcall(of, 'refused', '')
+    pcall(of, 'refused', '')
+    return { is_kept, is_made_anew, is_long_kept, #made }
+    """
+    # a, 63 texts, one more, a again, the long one twice, the refused one twice
+    assert node.eval(composed(textwrap.dedent(program)), 0) == [1, 1, None, 70]
+
+
+def test_codecs_and_policies_of_one_call_are_not_those_of_the_next(node):
+    toy_codec.publish(node, version=2)
+    for version, kept in [(1, 2), (2, 2), (1, 3), (2, 3)] * 3:
+        agent = f"v{version}-{kept}"
+        configuration, policy = calls.configuration_of("toy", version), calls.policy_of(kept)
+        calls.store(node, ROWS[:2], agent=agent, configuration=configuration, policy=policy)
+        assert node.zcard(keys.index(agent)) <= kept
+        (newest,) = node.zrange(keys.index(agent), -1, -1)
+        assert node.get(keys.memory(agent, int(newest)))[1] == version
+        document = node.json().get(keys.agent_metadata(agent), "$.policy.retention.threshold")
+        assert document == [kept]
 
 
 def test_versions_share_a_server(node, monkeypatch):
