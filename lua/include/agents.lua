@@ -42,9 +42,9 @@ end
 local function stated(agent_key)
   local text = arguments.document(agent_key, '$.policy', '$.counters')
   local policies = text and text:match('"$%.policy":(%b[])')
-  local counters = text and text:match('"$%.counters":%[{([^{}]*)}%]')
-  if not policies or policies == '[]' or not counters or not (',' .. counters .. ','):find(',"stored":%d+,')
-    or not (',' .. counters .. ','):find(',"trimmed":%d+,') then
+  local counters = text and text:match('"$%.counters":%[({[^{}]*})%]')
+  if not policies or policies == '[]' or not counters or not counters:find('[{,]"stored":%d+[,}]')
+    or not counters:find('[{,]"trimmed":%d+[,}]') then
     return nil
   end
   return { policy = policies:sub(2, -2) }

@@ -21,7 +21,7 @@ local HEAD_BYTES, ENTRY_BYTES = 8, 64
 local HEAD = '<I4I4' -- format of the directory, the number of the next segment
 local ENTRY = '<i8i8i8i8i8I4I4I4I4I4Bc3'
 local FORMAT = 1
-local SMALL_BYTES = HEAD_BYTES + 64 * ENTRY_BYTES
+local SMALL_BYTES = HEAD_BYTES + 16 * ENTRY_BYTES
 local LOOKS = 4
 local EXPIRING, GROWN, DOCUMENTS = 1, 2, 4
 
@@ -49,15 +49,17 @@ end
 -- How many segments there are.
 function directory.size(memory)
   if not memory.segments then
-    local bytes = redis.call('STRLEN', memory.key)
-    if bytes > 0 and bytes <= SMALL_BYTES then
-      read_all(memory)
+    local text = redis.call('GETRANGE', memory.key, 0, SMALL_BYTES)
+    local bytes = #text
+    if bytes > SMALL_BYTES then
+      bytes = redis.call('STRLEN', memory.key)
+    else
+      memory.text = text
     end
-    local head = bytes > 0 and (memory.text or redis.call('GETRANGE', memory.key, 0, HEAD_BYTES - 1))
     local is_whole = bytes >= HEAD_BYTES and (bytes - HEAD_BYTES) % ENTRY_BYTES == 0
-    if head and not (is_whole and struct.unpack(HEAD, head) == FORMAT) then
-      local text = 'key %s holds a value of type string that is no directory of segments'
-      errors.refuse('WRONGTYPE', text:format(memory.key))
+    if bytes > 0 and not (is_whole and struct.unpack(HEAD, text) == FORMAT) then
+      local refusal = 'key %s holds a value of type string that is no directory of segments'
+      errors.refuse('WRONGTYPE', refusal:format(memory.key))
     end
     memory.segments, memory.entries = math.max(0, (bytes - HEAD_BYTES) / ENTRY_BYTES), {}
   end
@@ -161,6 +163,7 @@ function directory.new_number(memory, is_taken)
   while is_taken(number) do
     number = number + 1
   end
+  memory.text = nil
   redis.call('SETRANGE', memory.key, 0, struct.pack(HEAD, FORMAT, number + 1))
   return number
 end

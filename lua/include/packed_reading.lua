@@ -225,8 +225,11 @@ end
 function packed_reading.timestamp_at(memory, rank)
   local e = directory.entry(memory, directory.at_rank(memory, rank))
   local row = e.skip + rank - (e.position - directory.entry(memory, 1).position)
-  local text = segments.rows_text(memory, e, row, row)
-  return segments.timestamp(e, text, 0) or e.last
+  local oldest, newest = segments.live(e)
+  if row == oldest or row == newest then
+    return row == oldest and e.first or e.last
+  end
+  return segments.timestamp(e, segments.rows_text(memory, e, row, row), 0) or e.last
 end
 
 -- The metadata of rows first … last, JSON texts, false where there are none.

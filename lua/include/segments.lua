@@ -156,10 +156,26 @@ function segments.row_at_time(memory, e, timestamp)
   return high
 end
 
+-- The rows of memories first … last of a segment that has neither metadata nor expiries.
+local function plain_rows(base, ids, first, last)
+  local parts = {}
+  chunks.each(first, last, function(from, to)
+    local offsets, before = {}, from - 1
+    for i = from, to do
+      offsets[i - before] = ids[i] - base
+    end
+    parts[#parts + 1] = struct.pack('<' .. string.rep('I4xxxx', to - before), unpack(offsets))
+  end)
+  return table.concat(parts)
+end
+
 -- The rows of memories first … last of a batch as they are stored, their metadata as one text, and how long
 -- the texts of the segment are with it.
 local function rows_of(e, batch, first, last)
   local ids, metadata, expiry = batch.timestamps, batch.metadata, tonumber(batch.expiry or nil)
+  if not e.expiring and e.text_bytes == 0 and (#metadata == 0 or e.documents) then
+    return plain_rows(e.base, ids, first, last), '', 0
+  end
   local base, text_bytes = e.base, e.text_bytes
   local has_metadata, parts, texts = #metadata > 0 and not e.documents, {}, {}
   chunks.each(first, last, function(from, to)
