@@ -7,10 +7,10 @@
      ARGV[4] fields, as in recall_recent.lua. ARGV[5] half_life. ARGV[6] alpha, 0 to 2. ARGV[7] beta, 0 to 1.
      ARGV[8] what of memories that have no priority: refuse to draw, or leave them out.
      Returns {agents, timestamps, states FLOAT[B, input_dim] row after row, metadata, weights FLOAT[B],
-     lacking}: agents are numbers, from 1, in KEYS; metadata are JSON texts or false. weights, empty but for
-     priority, are (priority / least priority) ^ (-alpha * beta). lacking are the agents that have memories
-     without priority where that is refused: nothing was drawn, enter_priorities.lua gives them one. A field
-     that is not wanted is empty.
+     lacking}: agents are numbers, from 1, in KEYS, none where that is one agent; metadata are JSON texts or
+     false. weights, empty but for priority, are (priority / least priority) ^ (-alpha * beta). lacking are
+     the agents that have memories without priority where that is refused: nothing was drawn,
+     enter_priorities.lua gives them one. A field that is not wanted is empty.
      Errors MEMERR BADARG NOTFOUND NOCODEC NOMODELS CORRUPT WRONGTYPE BADCODEC.
      Cost O(number of agents + B log N) and one run of each decoder; by priority for each agent another
      O(log N) for each power of two between its priorities. ]]
@@ -156,7 +156,7 @@ return errors.guard(function()
   if drawn.count == 0 then
     sampling.refuse_empty(sources, 'none that was drawn has a value among the memories')
   end
-  local reply = sampling.reply(drawn, fields, encoded)
+  local reply = sampling.reply(drawn, sources, fields, encoded)
   reply[5] = by == 'priority' and weights_of(sources, drawn, -alpha * beta) or ''
   reply[6] = {}
   return reply

@@ -6,8 +6,9 @@
      ARGV[1] count, from 1. ARGV[2] length, from 1. ARGV[3] seed, text: the same draws the same. ARGV[4]
      fields, as in recall_recent.lua.
      Returns {agents, timestamps, states FLOAT[B * length, input_dim] row after row, metadata}: agents are
-     numbers, from 1, in KEYS, one a sequence, B at most count; timestamps and metadata, JSON texts or false,
-     are those of sequence after sequence, oldest first. A field that is not wanted is empty.
+     numbers, from 1, in KEYS, one a sequence, B at most count, none where KEYS is one agent; timestamps and
+     metadata, JSON texts or false, are those of sequence after sequence, oldest first. A field that is not
+     wanted is empty.
      Errors MEMERR BADARG NOTFOUND NOCODEC NOMODELS CORRUPT WRONGTYPE BADCODEC.
      Cost O(number of agents + B (length + log N)) and one run of each decoder. ]]
 -- @include errors
@@ -61,5 +62,5 @@ return errors.guard(function()
   if drawn.count == 0 then
     sampling.refuse_empty(sources, 'in each sequence drawn a value is gone among the memories')
   end
-  return sampling.reply(drawn, fields, encoded)
+  return sampling.reply(drawn, sources, fields, encoded)
 end)

@@ -70,7 +70,7 @@ end
 -- Reads an agent's memory_system: the configuration, its generation, the earlier codecs; adds names, the
 -- codec's name by generation. `text` is what the key holds, where that is known already.
 function codec.of_agent(key, text)
-  text = text or redis.call('JSON.GET', key)
+  text = text or arguments.document(key)
   if not text then
     errors.refuse('NOCODEC', 'there is no ' .. key .. ' to say which codec made the memories')
   end
@@ -299,7 +299,7 @@ function codec.by_decoder(config, ids, runs)
     row = row + run.count
   end
   for _, group in ipairs(groups) do
-    group.codes = table.concat(group.parts)
+    group.codes = #group.parts == 1 and group.parts[1] or table.concat(group.parts)
   end
   return groups
 end

@@ -100,29 +100,35 @@ function packed_pages.locator(memory)
   end
 end
 
--- A page of scattered memories: `place(n, i, entry, row)` puts the nth in row `row` of segment i.
-local function make_page(size)
-  local page, group_of = { size = size, groups = {}, missing = {} }, {}
-  return page, function(n, i, e, row)
-    local group = group_of[i]
-    if not group then
-      group = { entry = e, count = 0, places = {}, rows = {} }
-      group_of[i], page.groups[#page.groups + 1] = group, group
-    end
-    local count = group.count + 1
-    group.count, group.places[count], group.rows[count] = count, n, row
+-- A page of scattered memories that has none yet.
+local function new_page(size)
+  return { size = size, groups = {}, missing = {} }
+end
+
+-- The group of a page for memories of segment `i`; `by_segment` are those that there are.
+local function group_for(page, by_segment, i, e)
+  local group = by_segment[i]
+  if not group then
+    group = { entry = e, count = 0, places = {}, rows = {} }
+    by_segment[i], page.groups[#page.groups + 1] = group, group
   end
+  return group
+end
+
+-- Puts the memory in row `row` of the group's segment at place `n` of the page.
+local function place(group, n, row)
+  local count = group.count + 1
+  group.count, group.places[count], group.rows[count] = count, n, row
 end
 
 -- The page of these ids, texts or numbers.
 function packed_pages.at(memory, ids)
-  local page, place = make_page(#ids)
-  local locate = packed_pages.locator(memory)
+  local page, by_segment, locate = new_page(#ids), {}, packed_pages.locator(memory)
   for n = 1, #ids do
     local timestamp = tonumber(ids[n])
     local i, row = locate(timestamp)
     if row then
-      place(n, i, directory.entry(memory, i), row)
+      place(group_for(page, by_segment, i, directory.entry(memory, i)), n, row)
     else
       page.missing[n] = timestamp
     end
@@ -133,26 +139,26 @@ end
 -- The page of these ranks. Most segments are full, so the first guess of where a rank is is right.
 function packed_pages.at_ranks(memory, wanted)
   local count, size = #wanted, directory.size(memory)
-  local page, place = make_page(count)
+  local page, by_segment = new_page(count), {}
   if count == 0 or size == 0 then
     return page
   elseif 8 * count > size then
     directory.read_all(memory)
   end
-  local origin, entries = directory.entry(memory, 1).position, memory.entries
-  local share = directory.count(memory) / size
+  local origin, share = directory.entry(memory, 1).position, directory.count(memory) / size
   for n = 1, count do
     local rank = wanted[n]
     local guess = rank / share
     local i = guess - guess % 1 + 1
-    local e = entries[i] or directory.entry(memory, i)
+    local group = by_segment[i]
+    local e = group and group.entry or directory.entry(memory, i)
     local row = rank - e.position + origin
     if row < 0 or row >= e.rows then
       i = directory.at_rank(memory, rank)
       e = directory.entry(memory, i)
-      row = rank - e.position + origin
+      group, row = by_segment[i], rank - e.position + origin
     end
-    place(n, i, e, e.skip + row)
+    place(group or group_for(page, by_segment, i, e), n, e.skip + row)
   end
   return page
 end

@@ -10,7 +10,7 @@ local packed_reading = {}
 
 local WORTH_ROWS = 8 -- memories of one segment from which on it is faster to read all its timestamps
 local WORTH_TEXTS = 16 -- the same of its metadata
-local WORTH_CODES = 3 -- all codes are read where one of so many is wanted
+local LOOK_BYTES = 1000 -- of codes, which take as long to read as a look at one memory
 
 local function reverse(values, first, last)
   while first < last do
@@ -75,15 +75,25 @@ local function columns_of_pieces(pieces)
   return columns
 end
 
--- The same of a group of scattered memories.
+-- The same of a group of scattered memories; returns whether none of them is gone.
 local function read_group(memory, group, columns)
   local e, places, rows = group.entry, group.places, group.rows
   local entries, times, codes, width = columns.entries, columns.times, columns.codes, e.width
   local first, last = segments.live(e)
   local sub = string.sub
   local whole_rows = group.count >= WORTH_ROWS and segments.rows_text(memory, e, first, last)
-  local whole_codes = WORTH_CODES * group.count >= e.rows and segments.codes(memory, e, first, last)
-  local now = e.expiring and timestamps.now()
+  local is_worth = group.count * LOOK_BYTES >= e.rows * width
+  local whole_codes = is_worth and segments.codes(memory, e, first, last)
+  if whole_rows and whole_rows ~= '' and whole_codes and #whole_codes == e.rows * width
+    and not e.expiring then
+    local own = segments.timestamps_at(e, whole_rows, rows, first)
+    for i = 1, group.count do
+      local n, at = places[i], (rows[i] - first) * width
+      entries[n], times[n], codes[n] = e, own[i], sub(whole_codes, at + 1, at + width)
+    end
+    return true
+  end
+  local all_there, now = true, e.expiring and timestamps.now()
   for i = 1, group.count do
     local n, row = places[i], rows[i]
     local text, at = whole_rows, row - first
@@ -95,23 +105,29 @@ local function read_group(memory, group, columns)
     local time = segments.timestamp(e, text, at)
     local there = time and #code == width and not (now and segments.expiry(e, text, at) <= now)
     entries[n], times[n], codes[n] = e, time or e.first, there and code or false
+    all_there = all_there and there
   end
+  return all_there
 end
 
--- The same of scattered memories.
+-- The same of scattered memories, and whether none of them is gone.
 local function read_scattered(memory, page)
   local columns = { entries = {}, times = {}, codes = {} }
+  local all_there = next(page.missing) == nil
   for _, group in ipairs(page.groups) do
-    read_group(memory, group, columns)
+    all_there = read_group(memory, group, columns) and all_there
   end
   for n, timestamp in pairs(page.missing) do
     columns.times[n], columns.codes[n] = timestamp, false
   end
-  return columns
+  return columns, all_there
 end
 
 local function read_columns(memory, page)
-  return page.groups and read_scattered(memory, page) or columns_of_pieces((read_pieces(memory, page)))
+  if page.groups then
+    return (read_scattered(memory, page))
+  end
+  return columns_of_pieces((read_pieces(memory, page)))
 end
 
 -- Begins or goes on with a run of memories of one header and width; its codes are joined by join().
@@ -127,7 +143,8 @@ end
 
 local function join(runs)
   for _, run in ipairs(runs) do
-    run.codes = table.concat(run.codes)
+    -- A text that is made a second time is hashed a second time, byte by byte.
+    run.codes = #run.codes == 1 and run.codes[1] or table.concat(run.codes)
   end
   return runs
 end
@@ -145,29 +162,28 @@ local function found_in_pieces(pieces, page)
   return { ids = ids, page = page, runs = join(runs) }
 end
 
--- One run of all memories of the columns, where none is gone and all are of one header and width; or nil.
-local function runs_of_alike(columns, count)
-  local entries, codes, first = columns.entries, columns.codes, columns.entries[1]
-  if not first then
-    return nil
-  end
-  for n = 1, count do
-    local e = entries[n]
-    if not codes[n] or e ~= first and (e.header ~= first.header or e.width ~= first.width) then
-      return nil
+-- Whether all memories of a page that has some are of one header and width.
+local function are_alike(page)
+  local first = page.groups[1]
+  for _, group in ipairs(page.groups) do
+    local e = group.entry
+    if e.header ~= first.entry.header or e.width ~= first.entry.width then
+      return false
     end
   end
-  return { { header = first.header, size = first.width, count = count, codes = table.concat(codes) } }
+  return first ~= nil
 end
 
 -- What is found of a page and what is gone, as layouts say it.
 function packed_reading.read(memory, page)
   local columns
   if page.groups then
-    columns = read_scattered(memory, page)
-    local whole = runs_of_alike(columns, page.size)
-    if whole then
-      return { ids = columns.times, page = page, runs = whole }, {}
+    local all_there
+    columns, all_there = read_scattered(memory, page)
+    if all_there and are_alike(page) then
+      local e, codes = page.groups[1].entry, table.concat(columns.codes)
+      local run = { header = e.header, size = e.width, count = page.size, codes = codes }
+      return { ids = columns.times, page = page, runs = { run } }, {}
     end
   else
     local pieces, whole = read_pieces(memory, page)
@@ -215,7 +231,7 @@ function packed_reading.timestamps(memory, page)
   end
 
   if page.groups then
-    return read_scattered(memory, page).times, false
+    return (read_scattered(memory, page)).times, false
   end
   packed_pages.each_piece(memory, page, add)
   return times, lost

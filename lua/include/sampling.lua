@@ -214,12 +214,17 @@ end
 -- The parts by the codec of their agent: a list of {config, index, ids, runs, rows}; agents with the same
 -- text are decoded together. States of different length are refused.
 local function by_codec(drawn)
-  local groups, group_of = {}, {}
-  for _, part in ipairs(drawn.parts) do
+  local groups, group_of, parts = {}, {}, drawn.parts
+  if #parts == 1 then
+    local source, found = parts[1].source, parts[1].found
+    local config = codec.of_agent(source.codec_key)
+    local rows = parts[1].rows or {}
+    return { { config = config, memory = source.memory, ids = found.ids, runs = found.runs, rows = rows } }
+  end
+  for _, part in ipairs(parts) do
     local source = part.source
-    arguments.key_type(source.codec_key, 'ReJSON-RL')
-    local text = redis.call('JSON.GET', source.codec_key)
-    local group = group_of[text]
+    local text = arguments.document(source.codec_key)
+    local group = group_of[text or '']
     if not group then
       local config = codec.of_agent(source.codec_key, text)
       group = { config = config, memory = source.memory, ids = {}, runs = {}, rows = {} }
@@ -275,9 +280,10 @@ local function encoded_of(drawn)
 end
 
 -- {numbers of the sources, one a draw, ids, states FLOAT row after row, metadata as JSON texts or false}.
--- Fields that are not wanted are empty, states that are to stay encoded as codec.encoded gives them.
-function sampling.reply(drawn, fields, encoded)
-  local numbers = of_draws(drawn, function(part) return part.source.number end)
+-- Fields that are not wanted are empty, as the numbers are of a single source, and states that are to stay
+-- encoded as codec.encoded gives them.
+function sampling.reply(drawn, sources, fields, encoded)
+  local numbers = #sources > 1 and of_draws(drawn, function(part) return part.source.number end) or {}
   local ids = in_order(drawn, function(part) return part.found.ids end)
   local states, metadata = '', {}
   if fields ~= 'metadata' then

@@ -58,6 +58,15 @@ function segments.timestamp(e, text, at)
   return text ~= '' and e.base + struct.unpack('<I4', text, at * (e.expiring and 16 or 8) + 1) or nil
 end
 
+-- The timestamps of some rows, of rows in `text`, which are those from `first` on.
+function segments.timestamps_at(e, text, rows, first)
+  local times, take, width, base = {}, struct.unpack, row_bytes(e), e.base
+  for i = 1, #rows do
+    times[i] = base + take('<I4', text, (rows[i] - first) * width + 1)
+  end
+  return times
+end
+
 -- When that row expires.
 function segments.expiry(_, text, at)
   return (struct.unpack('<i8', text, at * 16 + 9))

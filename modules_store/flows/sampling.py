@@ -55,9 +55,9 @@ def sample_memories(
             yield from _enter_priorities(agent_ids[number - 1])
         # What others store meanwhile without a priority is left out.
         reply = yield from _draw(systems, name, agent_ids, draws, fields, *weights, "leave")
-    size = len(reply[0])
+    size = len(reply[1])
     return Sample(
-        [agent_ids[number - 1] for number in reply[0]],
+        _owners(agent_ids, reply[0], size),
         np.array(reply[1], np.int64),
         _states(reply[2], size),
         _metadata(reply[3], size),
@@ -84,11 +84,11 @@ def sample_sequences(
     ]
     checks.integer(count * length, "count * length", 1, checks.MAX_BATCH)
     reply = yield from _draw(systems, "sample_sequences", agent_ids, draws, fields)
-    size = len(reply[0])
+    size = len(reply[1]) // length
     states = _states(reply[2], size * length)
     metadata = _metadata(reply[3], size * length)
     return Sequences(
-        [agent_ids[number - 1] for number in reply[0]],
+        _owners(agent_ids, reply[0], size),
         np.array(reply[1], np.int64).reshape(size, length),
         states.reshape(size, length, states.shape[1]),
         [metadata[i : i + length] for i in range(0, len(metadata), length)],
@@ -173,6 +173,11 @@ def _priorities(priorities: Any, count: int) -> npt.NDArray[np.float64]:
         at = int(bad[0])
         raise errors.InvalidInputError(f"priorities[{at}] is {numbers[at]}, not a finite number above 0")
     return numbers
+
+
+def _owners(agent_ids: list[str], numbers: Sequence[int], size: int) -> list[str]:
+    """Return the agent of each of `size` draws; where there is one agent, the scripts give no numbers."""
+    return [agent_ids[number - 1] for number in numbers] if len(agent_ids) > 1 else agent_ids * size
 
 
 def _states(blob: bytes, size: int) -> npt.NDArray[np.float32]:

@@ -131,13 +131,14 @@ def sample_memories(
     """Run sample_memories; return agents' numbers, timestamps, states, metadata, weights, lacking."""
     arguments = (count, by, seed, fields, half_life, alpha, beta, without)
     numbers, *memories, weights, lacking = call(node, "sample_memories", _systems(agents), *arguments)
+    numbers = _numbers(agents, numbers, len(memories[0]))
     return numbers, *_memories(memories), np.frombuffer(weights, "<f4"), lacking
 
 
 def sample_sequences(node: redis.Redis, agents, count, length, seed=0, *, fields="both"):
     """Run sample_sequences; return agents' numbers, timestamps, states, metadata."""
     numbers, *memories = call(node, "sample_sequences", _systems(agents), count, length, seed, fields)
-    return numbers, *_memories(memories)
+    return _numbers(agents, numbers, len(memories[0]) // length), *_memories(memories)
 
 
 def update_priorities(node: redis.Redis, timestamps, priorities, owners="", agents=("a",)) -> int:
@@ -198,6 +199,12 @@ def _memories(reply):
     """Return timestamps, float32[B, D], metadata texts of the reply of a recall."""
     timestamps, blob, metadata = reply[:3]
     return [int(t) for t in timestamps], np.frombuffer(blob, "<f4").reshape(-1, toy_codec.INPUT_DIM), metadata
+
+
+def _numbers(agents, numbers, size: int) -> list[int]:
+    """Return the numbers of the agents of `size` draws; scripts give none where there is one agent."""
+    assert len(agents) > 1 or numbers == []
+    return numbers if len(agents) > 1 else [1] * size
 
 
 def _systems(agents) -> list[str]:
