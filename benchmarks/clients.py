@@ -1,8 +1,8 @@
 """Drives a system's client: in this process, or in several that start together and each measure themselves.
 
 Client processes are spawned once and keep their connections. They get a task, prepare it (connect, load
-scripts, make one call), say so, and begin at a time on the machine's monotonic clock that is the same for
-all. A process that gets no more tasks because its parent is gone ends.
+scripts, store once to each agent, make one call), say so, and begin at a time on the machine's monotonic
+clock that is the same for all. A process that gets no more tasks because its parent is gone ends.
 """
 
 from __future__ import annotations
@@ -177,16 +177,17 @@ def _prepared(
     clients: dict[str, Client],
     ready: dict[tuple[str, str, Work], Callable[[], object]],
 ) -> Callable[[], object]:
+    system = SYSTEMS[task.system]
+    if task.url not in clients:
+        clients[task.url] = system.connect(task.url, material)
+    client, agents = clients[task.url], [READ]
+    if task.work.kind == "store":
+        agents = written_agents(number, task.work.described, system.agents_a_client)
+        for agent in agents:  # what an agent's first store takes is another matter
+            client.store(agent, slice(0, 1), task.work.described)
     known = (task.system, task.url, task.work)
     if known not in ready:
-        system = SYSTEMS[task.system]
-        if task.url not in clients:
-            clients[task.url] = system.connect(task.url, material)
-        client = clients[task.url]
-        if task.work.kind == "store":
-            agents = written_agents(number, task.work.described, system.agents_a_client)
-        else:
-            agents = [READ]
+        if task.work.kind != "store":
             client.open(READ, holds=READ_HOLDS)
         ready[known] = caller(client, task.work, agents)
         ready[known]()  # loads scripts, fetches the codec, fills caches

@@ -258,7 +258,7 @@ def _about(about: Mapping[str, Any], systems: Mapping[str, str], skipped: Mappin
         "States have 50 float32. All that have a codec have the same one of 32 codes. Systems take turns "
         "within each round, ratios are taken within rounds, and figures are medians of the rounds. Client "
         "processes start at the same moment, each with one thread, and each measures its own calls; stores "
-        "go to 100 agents a client in turn.",
+        "go to 100 agents a client in turn, which have memories already.",
         "",
         *table(["", "here"], [[name, str(value)] for name, value in about.items()]),
     ]
