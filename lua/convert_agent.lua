@@ -50,11 +50,12 @@ local function move(source, target, page, as_documents)
   for i = 1, #ids do
     texts[i] = metadata[i] or ''
   end
-  target:describe(ids, texts, as_documents) -- before anything is dropped, since it may be refused
+  local described = { ids = ids, metadata = texts, documents = as_documents }
+  target:describe(described) -- before anything is dropped, since it may be refused
   memories.drop_beside(source, timestamps.texts(gone))
   source:drop(source:ids(page))
   if target.layout == 'keys' or as_documents then
-    target:describe(ids, texts, as_documents) -- again: the source may have had them in the same documents
+    target:describe(described) -- again: the source may have had them in the same documents
   end
   put(target, ids, found, texts, expiries, as_documents)
   return #ids, count - source:count() - #ids

@@ -249,15 +249,16 @@ function layout_keys:must_be_new(ids)
   end)
 end
 
--- Writes metadata documents for new ids; `metadata` has a JSON text or '' for each of them, or is empty. This
--- is the first write, since it may be refused.
-function layout_keys:describe(ids, metadata)
-  documents.write(self, ids, metadata)
+-- Writes metadata documents for a store's plan: `ids`, which are new, and `metadata`, a JSON text or '' for
+-- each of them, or none at all. This is the first write, since it may be refused. Where plan.documents is
+-- true, other layouts write documents, too.
+function layout_keys:describe(plan)
+  documents.write(self, plan.ids, plan.metadata)
 end
 
--- Takes the metadata documents of ids back whose memories are not written yet.
-function layout_keys:undescribe(ids)
-  documents.remove(self, ids)
+-- Takes the metadata documents of a plan back whose memories are not written yet.
+function layout_keys:undescribe(plan)
+  documents.remove(self, plan.ids)
 end
 
 -- Writes and indexes the memories first … last of a store's plan; value and metadata go at plan.expiry,

@@ -233,23 +233,25 @@ local function at_positions(list, positions)
   return some
 end
 
-function layout_mixed:describe(ids, metadata, as_documents)
+function layout_mixed:describe(plan)
   local described = {}
-  split(self, ids, function(memory, some, positions)
-    local texts = at_positions(metadata, positions)
-    local ok, refusal = pcall(memory.describe, memory, some, texts, as_documents)
+  split(self, plan.ids, function(memory, some, positions)
+    local part = { ids = some, metadata = at_positions(plan.metadata, positions), documents = plan.documents }
+    local ok, refusal = pcall(memory.describe, memory, part)
     if not ok then
       for _, one in ipairs(described) do
-        one.memory:undescribe(one.ids, as_documents)
+        one.memory:undescribe(one.part)
       end
       error(refusal, 0)
     end
-    described[#described + 1] = { memory = memory, ids = some }
+    described[#described + 1] = { memory = memory, part = part }
   end)
 end
 
-function layout_mixed:undescribe(ids, as_documents)
-  split(self, ids, function(memory, some) memory:undescribe(some, as_documents) end)
+function layout_mixed:undescribe(plan)
+  split(self, plan.ids, function(memory, some)
+    memory:undescribe({ ids = some, documents = plan.documents })
+  end)
 end
 
 function layout_mixed:put(plan, first, last)

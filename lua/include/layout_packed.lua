@@ -137,24 +137,28 @@ end
 
 -- Refuses metadata that could not be read again; they are written with their memories. Those that are to be
 -- documents of their own are written here.
-function layout_packed:describe(ids, metadata, as_documents)
-  if as_documents then
-    return documents.write(self, ids, metadata)
+function layout_packed:describe(plan)
+  if plan.documents then
+    return documents.write(self, plan.ids, plan.metadata)
   end
-  for _, text in ipairs(metadata) do
-    local ok, value = true, {}
-    if text ~= '' then
-      ok, value = pcall(cjson.decode, text)
+  local text
+  local ok, problem = pcall(function()
+    local decode, find = cjson.decode, string.find
+    for i = 1, #plan.metadata do
+      text = plan.metadata[i]
+      if text ~= '' and not (decode(text) and find(text, '^%s*{')) then
+        error(text:sub(1, 100), 0)
+      end
     end
-    if not ok or type(value) ~= 'table' or (text ~= '' and not text:find('^%s*{')) then
-      errors.refuse('BADMETA', 'metadata is no JSON object: ' .. (ok and text:sub(1, 100) or tostring(value)))
-    end
+  end)
+  if not ok then
+    errors.refuse('BADMETA', 'metadata is no JSON object: ' .. tostring(problem))
   end
 end
 
-function layout_packed:undescribe(ids, as_documents)
-  if as_documents then
-    documents.remove(self, ids)
+function layout_packed:undescribe(plan)
+  if plan.documents then
+    documents.remove(self, plan.ids)
   end
 end
 

@@ -72,11 +72,11 @@ local function describe(plans)
     local memory, metadata = plan.memory, plan.metadata
     local ok, refusal = true, nil
     if #metadata > 0 then
-      ok, refusal = pcall(memory.describe, memory, plan.ids, metadata, plan.documents)
+      ok, refusal = pcall(memory.describe, memory, plan)
     end
     if not ok then
       for j = 1, i - 1 do
-        plans[j].memory:undescribe(plans[j].ids, plans[j].documents)
+        plans[j].memory:undescribe(plans[j])
       end
       error(refusal, 0)
     end

@@ -34,7 +34,7 @@ local changes = {
       newest_last = call.newest_last, documents = call.documents,
     }
     memory:must_be_new(plan.ids)
-    memory:describe(plan.ids, plan.metadata, plan.documents)
+    memory:describe(plan)
     memory:put(plan, 1, #plan.ids)
     return memory:count()
   end,
