@@ -19,7 +19,7 @@ return errors.guard(function()
   arguments.key_type(codec_key, 'ReJSON-RL')
   local ids = timestamps.parse(ARGV[1], 'timestamps')
   arguments.integer(#ids, 'the number of timestamps', 1, arguments.largest_batch)
-  local fields, encoded = recall.fields(ARGV[2])
+  local fields, encoded_from = recall.fields(ARGV[2])
   if ARGV[3] ~= 'error' and ARGV[3] ~= 'skip' then
     errors.refuse('BADARG', 'missing is ' .. tostring(ARGV[3]) .. ', not error or skip')
   end
@@ -33,7 +33,7 @@ return errors.guard(function()
     end
     errors.refuse('NOTFOUND', text)
   end
-  local reply = recall.reply(memory, codec_key, found, fields, encoded)
+  local reply = recall.reply(memory, codec_key, found, fields, encoded_from)
   reply[4] = gone
   return reply
 end)

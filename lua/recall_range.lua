@@ -24,10 +24,10 @@ return errors.guard(function()
     errors.refuse('BADARG', 'order is ' .. tostring(ARGV[4]) .. ', not oldest or newest')
   end
   local newest_first = ARGV[4] == 'newest'
-  local fields, encoded = recall.fields(ARGV[5])
+  local fields, encoded_from = recall.fields(ARGV[5])
   local page = memory:between(first, last, limit, newest_first)
   local found, gone = memory:read(page)
-  local reply = recall.reply(memory, codec_key, found, fields, encoded)
+  local reply = recall.reply(memory, codec_key, found, fields, encoded_from)
   reply[4], reply[5] = memory:size(page) == limit and memory:last(page), gone
   return reply
 end)

@@ -2,9 +2,10 @@
 --[[ Recalls the newest memories of one agent, passing over those whose value Redis has evicted.
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] count, from 1. ARGV[2] fields: both, states or metadata; `both encoded` or `states encoded` where
-     the caller decodes: no model is run, and in the place of states come {input_dim, groups…}, a group for
-     each codec and version: {decoder, dtype of the codes, codes a memory, positions of its memories among
-     the timestamps from 1 on, or false for all, codes row after row}. ARGV[3] newest or oldest, which of them
+     the caller decodes, `states encoded N` where it does from N memories on: no model is run, and in the place
+     of states come {input_dim, groups…}, a group for each codec and version: {decoder, dtype of the codes,
+     codes a memory, positions of its memories among the timestamps from 1 on, or false for all, codes row
+     after row}. ARGV[3] newest or oldest, which of them
      come first; oldest is faster for many memories of a packed agent.
      Returns {timestamps, states FLOAT[B, input_dim] row after row, metadata, gone}; metadata are JSON
      texts or false, B is at most count. A field that is not wanted is empty. gone are the timestamps that
@@ -42,7 +43,7 @@ return errors.guard(function()
   local memory, codec_key = layout.open(KEYS[1]), KEYS[2]
   arguments.key_type(codec_key, 'ReJSON-RL')
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
-  local fields, encoded = recall.fields(ARGV[2])
+  local fields, encoded_from = recall.fields(ARGV[2])
   if ARGV[3] ~= 'newest' and ARGV[3] ~= 'oldest' then
     errors.refuse('BADARG', 'order is ' .. tostring(ARGV[3]) .. ', not newest or oldest')
   end
@@ -51,7 +52,7 @@ return errors.guard(function()
   if #gone > 0 then
     found, gone = look_further(memory, count, oldest_first)
   end
-  local reply = recall.reply(memory, codec_key, found, fields, encoded)
+  local reply = recall.reply(memory, codec_key, found, fields, encoded_from)
   reply[4] = gone
   return reply
 end)

@@ -136,7 +136,7 @@ return errors.guard(function()
   end
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
   local by = ARGV[2]
-  local fields, encoded = recall.fields(ARGV[4])
+  local fields, encoded_from = recall.fields(ARGV[4])
   local alpha, beta = arguments.number(ARGV[6], 'alpha', 0, 2), arguments.number(ARGV[7], 'beta', 0, 1)
   if ARGV[8] ~= 'refuse' and ARGV[8] ~= 'leave' then
     errors.refuse('BADARG', 'without priority is ' .. tostring(ARGV[8]) .. ', not refuse or leave')
@@ -156,7 +156,7 @@ return errors.guard(function()
   if drawn.count == 0 then
     sampling.refuse_empty(sources, 'none that was drawn has a value among the memories')
   end
-  local reply = sampling.reply(drawn, sources, fields, encoded)
+  local reply = sampling.reply(drawn, sources, fields, encoded_from)
   reply[5] = by == 'priority' and weights_of(sources, drawn, -alpha * beta) or ''
   reply[6] = {}
   return reply

@@ -52,7 +52,7 @@ return errors.guard(function()
   local count = arguments.integer(ARGV[1], 'count', 1, arguments.largest_batch)
   local length = arguments.integer(ARGV[2], 'length', 1, arguments.largest_batch)
   arguments.integer(count * length, 'count * length', 1, arguments.largest_batch)
-  local fields, encoded = recall.fields(ARGV[4])
+  local fields, encoded_from = recall.fields(ARGV[4])
   local lots = lots_of(sources, length)
   if #lots == 0 then
     sampling.refuse_empty(sources, string.format('there are no %d memories in a row', length))
@@ -62,5 +62,5 @@ return errors.guard(function()
   if drawn.count == 0 then
     sampling.refuse_empty(sources, 'in each sequence drawn a value is gone among the memories')
   end
-  return sampling.reply(drawn, sources, fields, encoded)
+  return sampling.reply(drawn, sources, fields, encoded_from)
 end)

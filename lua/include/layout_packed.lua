@@ -141,11 +141,9 @@ function layout_packed:describe(plan)
   if plan.documents then
     return documents.write(self, plan.ids, plan.metadata)
   end
-  local text
   local ok, problem = pcall(function()
     local decode, find = cjson.decode, string.find
-    for i = 1, #plan.metadata do
-      text = plan.metadata[i]
+    for _, text in ipairs(plan.metadata) do
       if text ~= '' and not (decode(text) and find(text, '^%s*{')) then
         error(text:sub(1, 100), 0)
       end

@@ -282,12 +282,12 @@ end
 -- {numbers of the sources, one a draw, ids, states FLOAT row after row, metadata as JSON texts or false}.
 -- Fields that are not wanted are empty, as the numbers are of a single source, and states that are to stay
 -- encoded as codec.encoded gives them.
-function sampling.reply(drawn, sources, fields, encoded)
+function sampling.reply(drawn, sources, fields, encoded_from)
   local numbers = #sources > 1 and of_draws(drawn, function(part) return part.source.number end) or {}
   local ids = in_order(drawn, function(part) return part.found.ids end)
   local states, metadata = '', {}
   if fields ~= 'metadata' then
-    states = encoded and encoded_of(drawn) or states_of(drawn)
+    states = #ids >= encoded_from and encoded_of(drawn) or states_of(drawn)
   end
   if fields ~= 'states' then
     metadata = in_order(drawn, function(part) return part.source.memory:metadata(part.found.page) end)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules_store import checks, codec, errors, keys
-from modules_store.commands import Argument, command, script
+from modules_store.commands import Argument, ScriptCall, command, script
 from modules_store.flows import Flow, ResponseError, queued
 from modules_store.flows.systems import MemorySystems
 from modules_store.memories import Memory
@@ -139,14 +139,13 @@ class Follower:
         values = [fields.get(b"value", b"") for _, fields in there]
         codec_key = keys.agent_memory_system(agent_id)
         called = [json.dumps(timestamps), json.dumps(names, ensure_ascii=False)]
-        states, encoded = yield from queued.run_script(
-            self._systems,
-            [agent_id],
-            lambda leaves_it: script(
-                "decode_values", [codec_key], *called, "encoded" if leaves_it else "states", *values
-            ),
-        )
-        if encoded:
+
+        def call(queued_from: int | None) -> ScriptCall:
+            form = "states" if queued_from is None or len(there) < queued_from else "encoded"
+            return script("decode_values", [codec_key], *called, form, *values)
+
+        states = yield from queued.run_script(self._systems, [agent_id], call)
+        if isinstance(states, list):
             states = yield from queued.decode(codec_key, states, len(there))
         texts = [fields.get(b"metadata") for _, fields in there]
         return [

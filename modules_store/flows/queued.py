@@ -27,7 +27,7 @@ def prepare(
 
     `used` is as `codec.of_length` gives it; `routing` is a key in whose slot this goes.
     """
-    if not (yield from systems.modes.stores_queued(used)):
+    if not (yield from systems.modes.stores_queued(used, count)):
         return states, "states"
     tensors: list[list[Argument]] = [["FLOAT", count, used.input_dim or 1, "BLOB", states]]
     if used.code_dtype in _NOT_OF_REDISAI:
@@ -55,29 +55,32 @@ def recall(
 
     `call_for(fields)` is the run of the script. States are at `states_at` in the reply, after the timestamps.
     """
-    reply, encoded = yield from run_script(
-        systems, agent_ids, lambda leaves_it: call_for(f"{fields} encoded" if leaves_it else fields)
-    )
-    if encoded:
+
+    def call(queued_from: int | None) -> ScriptCall:
+        return call_for(fields if queued_from is None else f"{fields} encoded {queued_from}")
+
+    reply = yield from run_script(systems, agent_ids, call)
+    if isinstance(reply[states_at], list):
         count = len(reply[states_at - 1])
         reply[states_at] = yield from decode(keys.index(agent_ids[0]), reply[states_at], count)
     return reply
 
 
 def run_script(
-    systems: MemorySystems, agent_ids: Sequence[str], call_for: Callable[[bool], ScriptCall]
-) -> Flow[tuple[Any, bool]]:
-    """Run a script that recalls; return its reply, and whether it leaves it to `decode` to decode the states.
+    systems: MemorySystems, agent_ids: Sequence[str], call_for: Callable[[int | None], ScriptCall]
+) -> Flow[Any]:
+    """Run a script that recalls; where its reply has a list in the place of states, that is for `decode`.
 
-    `call_for(leaves_it)` is the run of the script.
+    `call_for(queued_from)` is the run of the script that does so from that many memories on, or never.
     """
-    if not systems.modes.recalls_queued(map(systems.known_codec, agent_ids)):
+    queued_from = systems.modes.queued_from(map(systems.known_codec, agent_ids))
+    if queued_from != 0:
         try:
-            return (yield from run(call_for(False))), False
+            return (yield from run(call_for(queued_from)))
         except ResponseError as error:
             if not systems.modes.learns_from(error):
                 raise
-    return (yield from run(call_for(True))), True
+    return (yield from run(call_for(0)))
 
 
 def decode(routing: str, encoded: Sequence[Any], count: int) -> Flow[bytes]:
@@ -93,13 +96,15 @@ def decode(routing: str, encoded: Sequence[Any], count: int) -> Flow[bytes]:
         problem = _problem(reply)
         if problem is not None:
             raise errors.CorruptMemoryError(f"{decoder.decode()} cannot read the memories: {problem}")
-        blob = reply[-1][-1]
+        blob: bytes = reply[-1][-1]
         if len(blob) != rows * input_dim * STATE_DTYPE.itemsize:
             raise errors.ServerError(
                 f"{decoder.decode()} made {len(blob)} bytes of {rows} memories, not "
                 f"{input_dim * STATE_DTYPE.itemsize} each"
             )
-        states[slice(None) if places is None else np.array(places) - 1] = from_rows(blob, rows)
+        if places is None:  # then there is one group
+            return blob
+        states[np.array(places) - 1] = from_rows(blob, rows)
     return states.tobytes()
 
 

@@ -100,7 +100,19 @@ def test_values_of_a_client(node):
         calls.call(node, "decode_values", [keys.agent_memory_system("a")], *arguments)
 
 
-@pytest.mark.parametrize("fields", ["encoded", "both  encoded", "both encoded ", "both raw", ""])
+def test_from_so_many_memories_on(node):
+    calls.store(node, ROWS, timestamps=[1, 2, 3])
+    for count, is_encoded in ((1, False), (2, True), (3, True)):
+        states = recall_encoded(node, count, "states encoded 2")[1]
+        assert isinstance(states, list) == is_encoded
+    assert recall_encoded(node, 3, "both encoded 0")[1] == recall_encoded(node, 3, "both encoded")[1]
+    assert recall_encoded(node, 3, "both encoded 4")[1] == recall_encoded(node, 3, "both")[1]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ["encoded", "both  encoded", "both encoded ", "both encoded -1", "both encoded 1 ", "both raw", ""],
+)
 def test_other_fields_are_refused(node, fields):
     with refused("BADARG fields is"):
         recall_encoded(node, 10, fields)

@@ -320,6 +320,36 @@ class TestAuto:
         store.get_recent_memories("a")
         assert commands_of(toy, lambda: store.get_recent_memories("a")) == ["FCALL_RO", "AI.DAGEXECUTE_RO"]
 
+    def test_a_thousand_states_are_queued(self, open_store, toy):
+        store = open_store(codec="toy")
+        rows = toy_codec.states(1000)
+        store.store_agent_memory("a", ROWS[0])  # the codec is measured, the library sent
+        assert commands_of(toy, lambda: store.store_agent_memories("a", rows[:999])) == ["FCALL"]
+        sent = commands_of(toy, lambda: store.store_agent_memories("b", rows))
+        assert sent == ["AI.DAGEXECUTE_RO", "FCALL"]
+        in_many = {f"agent-{n}": row for n, row in enumerate(rows)}
+        assert commands_of(toy, lambda: store.store_step(in_many)) == ["AI.DAGEXECUTE_RO", "FCALL"]
+        recalls = [
+            lambda count: store.get_recent_memories("b", count),
+            lambda count: store.get_memories_between("b", limit=count),
+            lambda count: store.sample_memories("b", count),
+            lambda count: store.sample_sequences("b", count // 3, 3),
+        ]
+        for recall in recalls:
+            recall(3)
+            assert commands_of(toy, lambda: recall(999)) == ["FCALL_RO"]  # noqa: B023
+            assert commands_of(toy, lambda: recall(1002)) == ["FCALL_RO", "AI.DAGEXECUTE_RO"]  # noqa: B023
+        np.testing.assert_array_equal(store.get_recent_memories("b", 1000).states, rows[::-1])
+        sent = commands_of(toy, lambda: store.get_recent_memories("b", 1000, fields="metadata"))
+        assert sent == ["FCALL_RO"]
+
+    def test_of_few_memories_any_number_may_be_asked_for(self, open_store, toy):
+        store = open_store(codec="toy")
+        store.store_agent_memories("a", ROWS)
+        store.get_recent_memories("a", 1)
+        assert commands_of(toy, lambda: store.get_recent_memories("a", 1000)) == ["FCALL_RO"]
+        assert commands_of(toy, lambda: store.get_memories_between("a")) == ["FCALL_RO"]
+
     def test_each_codec_is_measured_once_and_again_after_a_refresh(self, open_store, toy):
         store = open_store(codec="toy")
         store.store_agent_memory("a", ROWS[0])
