@@ -2,7 +2,7 @@
 --[[ Recalls the newest memories of one agent, passing over those whose value Redis has evicted.
      KEYS[1] index zset. KEYS[2] agent memory_system.
      ARGV[1] count, from 1. ARGV[2] fields: both, states or metadata; `both encoded` or `states encoded` where
-     the caller decodes, `states encoded N` where it does from N memories on: no model is run, and in the place
+     the caller decodes, `states encoded N` where it does from N memories on: no model runs, and in the place
      of states come {input_dim, groups…}, a group for each codec and version: {decoder, dtype of the codes,
      codes a memory, positions of its memories among the timestamps from 1 on, or false for all, codes row
      after row}. ARGV[3] newest or oldest, which of them
