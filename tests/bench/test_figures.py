@@ -43,6 +43,16 @@ def test_what_was_not_measured_is_neither_met_nor_missed():
     assert (aim.verdict(KEYS), aim.verdict(PACKED)) == (False, None)
 
 
+def test_many_states_are_judged_as_the_mode_auto_runs_them():
+    few, many = Work("store", 64), Work("store", 1024)
+    queued = f"{PACKED}, queued"
+    rows = [rate(one, work, 10) for one in (TORCHRL, KEYS) for work in (few, many)]
+    rows += [rate(PACKED, few, 30), rate(PACKED, many, 30), rate(queued, few, 20), rate(queued, many, 50)]
+    reached = {aim.text: aim.reached for aim in aims(Figures({"throughput": rows}))}
+    assert reached[f"store 64, beside {TORCHRL}"] == {KEYS: 1, PACKED: 3}
+    assert reached[f"store 1,024, beside {TORCHRL}"] == {KEYS: 1, PACKED: 5}
+
+
 @pytest.mark.parametrize(
     ("value", "at_most", "met"), [(3, False, True), (2.9, False, False), (3, True, True), (3.1, True, False)]
 )
