@@ -99,23 +99,20 @@ function directory.count(memory)
   return last.position + last.rows - first.position
 end
 
--- The first segment of which test(entry) is true, size + 1 where of none; it is true of all after such a one.
-local function first_that(memory, test)
+-- The first segment that has a memory at `timestamp` or later, size + 1 where there is none.
+function directory.at_time(memory, timestamp)
   local low, high = 1, directory.size(memory) + 1
   while low < high do
-    local middle = math.floor((low + high) / 2)
-    if test(directory.entry(memory, middle)) then
+    local sum = low + high
+    local middle = (sum - sum % 2) / 2
+    local e = memory.entries[middle] or directory.entry(memory, middle)
+    if e.last >= timestamp then
       high = middle
     else
       low = middle + 1
     end
   end
   return low
-end
-
--- The first segment that has a memory at `timestamp` or later, size + 1 where there is none.
-function directory.at_time(memory, timestamp)
-  return first_that(memory, function(e) return e.last >= timestamp end)
 end
 
 -- The segment that has the memory of that rank, counted from 0, the oldest. Most segments are full, so it is

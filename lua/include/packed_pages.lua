@@ -6,7 +6,7 @@
 -- @include segments
 local packed_pages = {}
 
-local WORTH_ALL = 12 -- look-ups in one segment from which on it is faster to read all its timestamps
+local WORTH_ALL = 5 -- look-ups in one segment from which on it is faster to read all its timestamps
 
 -- How many memories are older than `timestamp`.
 function packed_pages.rank_of(memory, timestamp)
@@ -58,25 +58,32 @@ local function find_row(memory, e, timestamp)
   return segments.timestamp(e, text, 0) == timestamp and row
 end
 
--- The rows of segment `e` by their timestamps, nil where those are gone.
-local function all_rows(memory, e)
-  local first, last = segments.live(e)
-  local text = segments.rows_text(memory, e, first, last)
-  if text == '' then
-    return nil
+-- All timestamps of segment `e`, in order, nil where they are gone.
+local function all_times(memory, e)
+  local text = segments.rows_text(memory, e, segments.live(e))
+  return text ~= '' and segments.timestamps(e, text) or nil
+end
+
+-- Where a timestamp is among some in order, false where it is not.
+local function find(times, timestamp)
+  local low, high = 1, #times
+  while low < high do
+    local sum = low + high
+    local middle = (sum - sum % 2) / 2
+    if times[middle] < timestamp then
+      low = middle + 1
+    else
+      high = middle
+    end
   end
-  local row_of = {}
-  for i, timestamp in ipairs(segments.timestamps(e, text)) do
-    row_of[timestamp] = first + i - 1
-  end
-  return row_of
+  return times[low] == timestamp and low
 end
 
 -- A function that says where the memory at a timestamp, a number, is: its segment's place in the directory
 -- and its row; nil where there is none. Of a segment whose timestamps are gone any may have been, and the row
 -- is nil. Where many of one segment are asked for it reads them all: so it is for as long as nothing changes.
 function packed_pages.locator(memory)
-  local looks, rows_of = {}, {}
+  local looks, times_of = {}, {}
   return function(timestamp)
     local i = directory.at_time(memory, timestamp)
     local e = i <= directory.size(memory) and directory.entry(memory, i)
@@ -85,11 +92,12 @@ function packed_pages.locator(memory)
     end
     looks[i] = (looks[i] or 0) + 1
     if looks[i] == WORTH_ALL then
-      rows_of[i] = all_rows(memory, e)
+      times_of[i] = all_times(memory, e)
     end
     local row
-    if rows_of[i] then
-      row = rows_of[i][timestamp] or false
+    if times_of[i] then
+      local at = find(times_of[i], timestamp)
+      row = at and e.skip + at - 1
     else
       row = find_row(memory, e, timestamp)
     end

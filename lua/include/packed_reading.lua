@@ -257,21 +257,35 @@ local function metadata_of_rows(memory, e, first, last)
   return text ~= '' and documents.read(memory, timestamps.texts(segments.timestamps(e, text))) or {}
 end
 
--- What read(memory, entry, first row, last row) gives for each memory of a page, false where that is nothing.
-local function each_of(memory, page, read)
+-- The metadata of some rows, nil where they are better read one by one.
+local function metadata_at(memory, e, rows)
+  return not e.documents and segments.metadata_at(memory, e, rows) or nil
+end
+
+local function expiries_at(memory, e, rows)
+  local first, last = segments.live(e)
+  local all, some = segments.expiries(memory, e, first, last), {}
+  for i, row in ipairs(rows) do
+    some[i] = all[row - first + 1]
+  end
+  return some
+end
+
+-- What read(memory, entry, first row, last row) gives for each memory of a page, false where that is nothing;
+-- read_many(memory, entry, rows) gives it for many scattered rows of a segment.
+local function each_of(memory, page, read, read_many)
   local all = {}
   for _, group in ipairs(page.groups or {}) do
-    local e = group.entry
-    local first, last = segments.live(e)
-    local whole = group.count >= WORTH_TEXTS and not e.documents and read(memory, e, first, last)
-    for i, row in ipairs(group.rows) do
+    local e, rows, places = group.entry, group.rows, group.places
+    local some = group.count >= WORTH_TEXTS and read_many(memory, e, rows)
+    for i = 1, group.count do
       local one
-      if whole then
-        one = whole[row - first + 1]
+      if some then
+        one = some[i]
       else
-        one = read(memory, e, row, row)[1]
+        one = read(memory, e, rows[i], rows[i])[1]
       end
-      all[group.places[i]] = one or false
+      all[places[i]] = one or false
     end
   end
   for n in pairs(page.missing or {}) do
@@ -293,12 +307,12 @@ end
 
 -- The metadata of a page, JSON texts, false where there are none.
 function packed_reading.metadata(memory, page)
-  return each_of(memory, page, metadata_of_rows)
+  return each_of(memory, page, metadata_of_rows, metadata_at)
 end
 
 -- When the memories of a page expire, numbers, false for never.
 function packed_reading.expiries(memory, page)
-  return each_of(memory, page, segments.expiries)
+  return each_of(memory, page, segments.expiries, expiries_at)
 end
 
 return packed_reading

@@ -133,6 +133,23 @@ function segments.metadata(memory, e, first, last)
   return texts
 end
 
+-- The metadata of some rows, texts or false, for who wants many of a segment's.
+function segments.metadata_at(memory, e, rows)
+  local first, last = segments.live(e)
+  local texts, _, _, key = {}, segments.keys(memory, e)
+  local from = math.max(0, first - 1)
+  local rows_text = e.text_bytes > 0 and segments.rows_text(memory, e, from, last) or ''
+  local ends = rows_text ~= '' and text_ends(e, rows_text) or {}
+  local start, stop = first > 0 and ends[1] or 0, ends[last - from + 1] or 0
+  local all = stop > start and redis.call('GETRANGE', key, start, stop - 1) or ''
+  for i = 1, #rows do
+    local at = rows[i] - from + 1
+    local before, after = rows[i] > 0 and ends[at - 1] or 0, ends[at] or 0
+    texts[i] = after > before and after - start <= #all and all:sub(before - start + 1, after - start)
+  end
+  return texts
+end
+
 -- The row of segment `e`, among those that it has, with the first memory at `timestamp` or later; the row
 -- after the last where there is none, nil where the rows are gone.
 function segments.row_at_time(memory, e, timestamp)

@@ -108,6 +108,19 @@ def test_memories_are_arrays_too(filled, recall):
         memories[25]
 
 
+@pytest.mark.parametrize("dropped", [0, 7])
+def test_many_scattered_memories_have_their_own_metadata(store, dropped):
+    timestamps = list(range(10, 610, 10))
+    rows = toy_codec.states(len(timestamps))
+    metadata = [{"n": t, "text": "x" * (t % 7)} if t % 30 else None for t in timestamps]
+    store.store_agent_memories("a", rows, metadata, timestamps)
+    store.delete_memories("a", timestamps[:dropped])
+    order = np.random.default_rng(0).integers(dropped, len(timestamps), 200)
+    memories = store.retrieve_agent_memories("a", [timestamps[n] for n in order])
+    np.testing.assert_array_equal(memories.states, rows[order])
+    assert memories.metadata == [metadata[n] for n in order]
+
+
 @pytest.mark.keys_alone
 def test_a_range_of_several_calls_is_one_sequence(filled, toy):
     toy.delete(*(keys.memory("a", t) for t in (10, 20, 120)))
