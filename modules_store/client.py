@@ -103,8 +103,8 @@ class RedisAgentMemory(
         `codec_files` names a folder, or several, that `model_export` wrote: where Redis has evicted models of
         a codec, they are published again from the files that have their SHA-256.
         `mode` says where the codec's models run: "inline" inside the scripts, one round trip an operation;
-        "queued" on the server's worker queue, two round trips; "auto" queued where encoding a state takes a
-        millisecond or longer, or the server runs no models inside scripts.
+        "queued" on the server's worker queue, two round trips; "auto" queued for 1,000 states or more, where
+        encoding a state takes a millisecond or longer, or the server runs no models inside scripts.
         `retries` is how often a command is sent again, after a pause that grows, whose answer was lost or
         which the server was too busy to begin; a store that was done is not done again. `timeout_s` is how
         many seconds an operation may take, repetitions and pauses included; None for ever.

@@ -259,7 +259,11 @@ end
 
 -- The metadata of some rows, nil where they are better read one by one.
 local function metadata_at(memory, e, rows)
-  return not e.documents and segments.metadata_at(memory, e, rows) or nil
+  if e.documents then
+    return nil
+  end
+  local first, last = segments.live(e)
+  return segments.metadata(memory, e, first, last, rows)
 end
 
 local function expiries_at(memory, e, rows)

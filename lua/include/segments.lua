@@ -115,36 +115,17 @@ function segments.codes(memory, e, first, last)
   return redis.call('GETRANGE', (segments.keys(memory, e)), first * e.width, (last + 1) * e.width - 1)
 end
 
--- The metadata of rows first … last, texts or false.
-function segments.metadata(memory, e, first, last)
-  local _, _, key = segments.keys(memory, e)
-  local texts, count, ends, start = {}, last - first + 1, {}, 0
-  if e.text_bytes > 0 then
-    ends = text_ends(e, segments.rows_text(memory, e, math.max(0, first - 1), last))
-    start = first > 0 and table.remove(ends, 1) or 0
-  end
-  local all = (ends[count] or 0) > start and redis.call('GETRANGE', key, start, ends[count] - 1) or ''
-  local at = start
-  for i = 1, count do
-    local stop = ends[i] or at
-    texts[i] = stop > at and stop - start <= #all and all:sub(at - start + 1, stop - start)
-    at = stop
-  end
-  return texts
-end
-
--- The metadata of some rows, texts or false, for who wants many of a segment's.
-function segments.metadata_at(memory, e, rows)
-  local first, last = segments.live(e)
+-- The metadata of rows first … last, or of those among them that `rows` lists, texts or false.
+function segments.metadata(memory, e, first, last, rows)
   local texts, _, _, key = {}, segments.keys(memory, e)
-  local from = math.max(0, first - 1)
+  local from = math.max(0, first - 1) -- where a text begins, the one before ends
   local rows_text = e.text_bytes > 0 and segments.rows_text(memory, e, from, last) or ''
   local ends = rows_text ~= '' and text_ends(e, rows_text) or {}
   local start, stop = first > 0 and ends[1] or 0, ends[last - from + 1] or 0
   local all = stop > start and redis.call('GETRANGE', key, start, stop - 1) or ''
-  for i = 1, #rows do
-    local at = rows[i] - from + 1
-    local before, after = rows[i] > 0 and ends[at - 1] or 0, ends[at] or 0
+  for i = 1, rows and #rows or last - first + 1 do
+    local row = rows and rows[i] or first + i - 1
+    local before, after = row > 0 and ends[row - from] or 0, ends[row - from + 1] or 0
     texts[i] = after > before and after - start <= #all and all:sub(before - start + 1, after - start)
   end
   return texts

@@ -17,8 +17,8 @@ LIMIT_US = 1000
 MANY_ROWS = 1000
 """From so many on "auto" runs models on the queue in any case, as a thousand rows take about `LIMIT_US`.
 
-Beside that the second round trip is nothing: one client stored 1,024 states and recalled 1,000 in the same
-time, and eight did 1.2 to 1.8 times as many (states of 50 features, 32 codes, two cores).
+Beside that the second round trip is little: one client did 0.9 to 1.1 times as many stores of 1,024 states
+and recalls of 1,000, eight clients 1.1 to 1.8 times (states of 50 features, 32 codes, two cores).
 """
 
 

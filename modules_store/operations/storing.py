@@ -38,7 +38,7 @@ class Storing(Blocking):
         metadata: Sequence[Mapping[str, Any] | None] | None = None,
         timestamps: Sequence[int] | None = None,
     ) -> list[int]:
-        """Store up to 16,384 states of one agent in one round trip, all or none; return their timestamps.
+        """Store up to 16,384 states of one agent in one call, all or none; return their timestamps.
 
         `agent_states` has shape [B, D]. `metadata` and `timestamps`, where given, have B entries; an entry
         of `metadata` may be None. Timestamps that the server gives are consecutive. Arguments and errors
@@ -55,7 +55,7 @@ class Storing(Blocking):
         metadata: Mapping[str, Mapping[str, Any] | None] | None = None,
         timestamp: int | None = None,
     ) -> dict[str, int]:
-        """Store one state of each of up to 16,384 agents in one round trip, all or none; return timestamps.
+        """Store one state of each of up to 16,384 agents in one call, all or none; return their timestamps.
 
         `states` and `metadata` are mappings by agent id; agents may be left out of `metadata`. `timestamp` is
         that of all states; by default the server gives each agent its own, as `store_agent_memory` does.

@@ -198,7 +198,7 @@ class HistoryDataset(_MemoryDataset):
     ) -> None:
         """Prepare to read the memories from `start` to `end`, both included; None leaves a side open.
 
-        `batch_size`, up to 16,384, is also how many are recalled in a round trip. The other arguments are as
+        `batch_size`, up to 16,384, is also how many are recalled in a call. The other arguments are as
         for ReplayDataset. Raises InvalidInputError; iterating raises what `iterate_memories` does, and
         InvalidMetadataError where a memory lacks a field.
         """

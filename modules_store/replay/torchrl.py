@@ -2,7 +2,7 @@
 
 The index of an entry is its timestamp. TorchRL lets a sampler return indices alone and then has the storage
 get them; here the server returns both at once, so the storage keeps what was drawn until it is asked for it:
-one round trip a batch. Samplers that count positions do not fit this storage.
+one call a batch. Samplers that count positions do not fit this storage.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class RedisStorage(Storage):
         self._drawn: tuple[Tensor, TensorDict] | None = None
 
     def append(self, data: TensorDictBase) -> Tensor:
-        """Store B entries at timestamps that the server gives, one round trip; return these, int64[B].
+        """Store B entries at timestamps that the server gives, in one call; return these, int64[B].
 
         Raises what `store_agent_memories` does, StateShapeError where the state is not [B, D] as the codec
         takes it, and KeyError where the state or a field is missing.
