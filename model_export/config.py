@@ -16,6 +16,9 @@ from model_export.errors import ConfigError
 # The name is part of Redis keys and of a model's tag `NAME:vN`; a colon in it would make keys ambiguous.
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+MOST_FEATURES = 4096
+"""Features of a state, at most. Fitting a codec takes matrices of features times features."""
+
 BOTTLENECK_NAMES = ("rounding", "scalar", "codebook")
 
 
@@ -54,7 +57,7 @@ class CodecConfig:
 
     Args:
         name: letters, digits, `_`, `.` and `-`, at most 64 of them; part of the Redis keys.
-        input_dim: features of a state (D), at least 1.
+        input_dim: features of a state (D), from 1 to `MOST_FEATURES`.
         latent_dim: latent dimensions to share among the groups, at least 1; as many as features if None. Each
             group gets at least one, so a codec of many small groups may own more than this. Of the bottleneck
             "rounding" only: the others take as many latents as their bytes can use.
@@ -90,6 +93,7 @@ class CodecConfig:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ConfigError(f"name must be 1 to 64 letters, digits, '_', '.' or '-', not {self.name!r}")
         _check_count("input_dim", self.input_dim)
+        check_features(self.input_dim, "a state")
         if self.latent_dim is not None:
             _check_count("latent_dim", self.latent_dim)
         _check_factor("base_compression_level", self.base_compression_level)
@@ -228,6 +232,15 @@ def _check_count(argument: str, value: object) -> None:
 def _check_factor(argument: str, value: object) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0.001 <= value <= 1000:
         raise ConfigError(f"{argument} must be a number from 0.001 to 1000, not {value!r}")
+
+
+def check_features(count: int, what: str) -> None:
+    """Raise ConfigError where `what` has more features than a codec can be fitted to."""
+    if count > MOST_FEATURES:
+        raise ConfigError(
+            f"{what} has {count:,} features; a codec takes at most {MOST_FEATURES:,}: choose features, or "
+            "store what a feature extractor makes of an image"
+        )
 
 
 def _checked_groups(groups: Mapping[str, Any], input_dim: int) -> dict[str, FeatureGroup]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from model_export.config import check_features
 from model_export.errors import ConfigError
 
 
@@ -22,7 +23,8 @@ class Recording:
     """N states of D features of one kind of agent.
 
     Args:
-        states: numbers[N, D], finite in float32, N and D at least 1; kept as float32.
+        states: numbers[N, D], finite in float32, N and D at least 1, D at most `config.MOST_FEATURES`; kept
+            as float32.
         episodes: integers[N], each row's episode; within an episode rows are in order of time. None makes
             all rows one episode. Agents that met share an episode, so that no split parts them.
         feature_names: D different names, or None where features have none.
@@ -120,6 +122,7 @@ def _checked_states(states: ArrayLike, names: tuple[str, ...] | None) -> NDArray
     array = np.asarray(states)
     if array.ndim != 2 or 0 in array.shape:
         raise ConfigError(f"states must be of shape [N, D], both at least 1, not {list(array.shape)}")
+    check_features(array.shape[1], "a row of states")
     if array.dtype.kind not in "fiub":
         raise ConfigError(f"states must be real numbers, not {array.dtype}")
     if names is not None and len(set(names)) != array.shape[1]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,10 @@ class Episode:
         agent: its name in the environment; `kind` is that name without its number.
         number: of the episode, from 0; agents that met in one episode share it.
         states: float32[T, D], the observation before the step, flattened.
-        actions: array[T] or array[T, …], the action taken in that state.
-        rewards: float32[T], what the step earned.
+        actions: array[T] or array[T, …], the action taken in that state; of parts, as of a Tuple, Dict,
+            Sequence or Graph, object[T], as the environment has them.
+        rewards: float32[T], what the step earned; float32[T, K] where rewards are vectors; NaN where the
+            environment told none. Of any other form, say a mapping, object[T].
         feature_names: of the D features, where the observation has named parts.
     """
 
@@ -40,8 +42,16 @@ class Episode:
     number: int
     states: NDArray[np.float32]
     actions: NDArray[Any]
-    rewards: NDArray[np.float32]
+    rewards: NDArray[Any]
     feature_names: tuple[str, ...] | None = None
+
+
+class _Step(NamedTuple):
+    """What one agent saw, numbers[D], did and earned in one step; None where it was told of no reward."""
+
+    state: NDArray[Any]
+    action: Any
+    reward: Any
 
 
 def kind_of(agent: str) -> str:
@@ -61,6 +71,9 @@ def rollout(
 ) -> dict[str, list[Episode]]:
     """Play episodes and return each kind of agent's.
 
+    Agents may die or join within an episode. One that is not observed before a step does not act in it; where
+    none is observed the episode ends.
+
     Args:
         environment: a Gymnasium environment's name, say `Ant-v5`, whose one agent is `agent`; or the module
             of a PettingZoo parallel environment, say `mpe2.simple_tag_v3`.
@@ -79,15 +92,15 @@ def rollout(
     Raises:
         MissingDependencyError: the environment, or a package it needs, is not installed.
         ConfigError: there is no such environment or policy, its observations are no fixed number of
-            features, or agents of one kind observe differently.
+            features or more than `config.MOST_FEATURES`, no agent was observed, or agents of one kind observe
+            differently.
     """
     for argument, value in (("episodes", episodes), ("max_steps", max_steps)):
         if value is not None and value < 1:
             raise ConfigError(f"{argument} must be at least 1, not {value}")
     choose = resolve_policy(policy) if isinstance(policy, str) else policy
-    stage = open_stage(environment, options)
+    stage = open_stage(environment, options, seed)
     try:
-        stage.seed(seed)
         found: dict[str, list[Episode]] = {}
         for number in range(episodes):
             # The environment draws from its own generator after the first reset.
@@ -97,6 +110,8 @@ def rollout(
                 on_episode()
     finally:
         stage.close()
+    if not found:
+        raise ConfigError(f"environment {environment!r}: no agent was observed in {episodes} episodes")
     for kind, played in found.items():
         lengths = sorted({episode.states.shape[1] for episode in played})
         if len(lengths) > 1:
@@ -151,31 +166,66 @@ def _play(
     stage: Stage, number: int, seed: int | None, policy: Policy | None, max_steps: int | None
 ) -> list[Episode]:
     """Play one episode; return one `Episode` for each agent that took a step."""
-    steps: dict[str, list[tuple[NDArray[np.float32], Any, float]]] = {}
+    steps: dict[str, list[_Step]] = {}
     observations = stage.reset(seed)
     played = 0
-    while stage.agents and (max_steps is None or played < max_steps):
+    while max_steps is None or played < max_steps:
+        seen = {agent: observations[agent] for agent in stage.agents if observations.get(agent) is not None}
+        if not seen:
+            break
         actions = {
-            agent: stage.random_action(agent) if policy is None else policy(observations[agent], agent)
-            for agent in stage.agents
+            agent: stage.random_action(agent) if policy is None else policy(observation, agent)
+            for agent, observation in seen.items()
         }
-        states = {agent: stage.flatten(agent, observations[agent]) for agent in actions}
+        states = {agent: stage.flatten(agent, observation) for agent, observation in seen.items()}
         observations, rewards = stage.step(actions)
         for agent, action in actions.items():
-            steps.setdefault(agent, []).append((states[agent], action, rewards[agent]))
+            steps.setdefault(agent, []).append(_Step(states[agent], action, rewards.get(agent)))
         played += 1
     return [_episode(stage, agent, number, taken) for agent, taken in steps.items()]
 
 
-def _episode(
-    stage: Stage, agent: str, number: int, taken: list[tuple[NDArray[np.float32], Any, float]]
-) -> Episode:
+def _episode(stage: Stage, agent: str, number: int, taken: Sequence[_Step]) -> Episode:
+    try:
+        states = np.stack([step.state for step in taken])
+    except ValueError as error:
+        raise ConfigError(f"{agent} observes different numbers of features: {error}") from error
     return Episode(
         agent=agent,
         kind=kind_of(agent),
         number=number,
-        states=np.stack([state for state, _, _ in taken]),
-        actions=np.asarray([action for _, action, _ in taken]),
-        rewards=np.asarray([reward for _, _, reward in taken], dtype=np.float32),
+        states=states.astype(np.float32),
+        actions=_array([step.action for step in taken]),
+        rewards=_rewards([step.reward for step in taken]),
         feature_names=space_names(stage.observation_space(agent)),
     )
+
+
+def _rewards(rewards: Sequence[Any]) -> NDArray[Any]:
+    """Return one array of rewards, NaN where there are none; `Episode` says of what form."""
+    told = [reward for reward in rewards if reward is not None]
+    if any(isinstance(reward, Mapping) for reward in told):
+        return _objects(rewards)
+    try:
+        known = np.asarray(told, dtype=np.float32)
+    except (TypeError, ValueError):  # of different lengths, or no numbers
+        return _objects(rewards)
+    found = np.full((len(rewards), *known.shape[1:]), np.nan, dtype=np.float32)
+    found[[reward is not None for reward in rewards]] = known
+    return found
+
+
+def _array(actions: Sequence[Any]) -> NDArray[Any]:
+    """Return one array of actions, of objects where they are no plain values and arrays of one shape."""
+    plain = all(isinstance(action, np.ndarray | np.generic | int | float | str) for action in actions)
+    if plain and len({np.shape(action) for action in actions}) == 1:
+        return np.asarray(actions)
+    return _objects(actions)
+
+
+def _objects(values: Sequence[Any]) -> NDArray[Any]:
+    """Return object[T], whatever the values are: NumPy by itself would look into sequences."""
+    found = np.empty(len(values), dtype=object)
+    for index, value in enumerate(values):
+        found[index] = value
+    return found

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export import optional
+from model_export.config import check_features
 from model_export.errors import ConfigError, MissingDependencyError
 
 Policy = Callable[[Any, str], Any]
@@ -29,23 +30,24 @@ class Stage(ABC):
     """An environment in which agents act at the same time."""
 
     agents: list[str]
-    """Names of those that act now; none at an episode's end."""
+    """Names of those that are in the episode now; none at its end."""
 
-    @abstractmethod
-    def seed(self, seed: int) -> None:
-        """Seed the random actions."""
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._action_spaces: dict[str, Any] = {}
+        self._observation_spaces: dict[str, Any] = {}
 
     @abstractmethod
     def reset(self, seed: int | None) -> dict[str, Any]:
         """Begin an episode; return what each agent observes."""
 
     @abstractmethod
-    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
-        """Let every agent act; return what each observes and earns."""
+    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Let agents act; return what each observes and earns, as the environment says it."""
 
     @abstractmethod
-    def random_action(self, agent: str) -> Any:
-        """Return one of the agent's actions."""
+    def action_space(self, agent: str) -> Any:
+        """Return the Gymnasium space of what the agent does."""
 
     @abstractmethod
     def observation_space(self, agent: str) -> Any:
@@ -55,14 +57,36 @@ class Stage(ABC):
     def close(self) -> None:
         """Close the environment."""
 
-    def flatten(self, agent: str, observation: Any) -> NDArray[np.float32]:
-        """Return an observation as float32[D]."""
+    def random_action(self, agent: str) -> Any:
+        """Return one of the agent's actions; those of an agent follow from the seed and its name's place."""
+        if agent not in self._action_spaces:
+            space = self.action_space(agent)
+            space.seed(self._seed + self._place(agent))
+            self._action_spaces[agent] = space
+        try:
+            return self._action_spaces[agent].sample()
+        except NotImplementedError as error:
+            raise ConfigError(
+                f"{agent} acts in {self._action_spaces[agent]}, which draws no random action: give a policy"
+            ) from error
+
+    def flatten(self, agent: str, observation: Any) -> NDArray[Any]:
+        """Return an observation as numbers[D], in an array of its own."""
         spaces = optional.load("gymnasium.spaces", "demo")
-        space = self.observation_space(agent)
-        if not space.is_np_flattenable:
-            raise ConfigError(f"{agent} observes no fixed number of features: {space}")
-        # A copy: an environment may write into what it gave.
-        return np.array(spaces.flatten(space, observation), dtype=np.float32)
+        if agent not in self._observation_spaces:
+            self._observation_spaces[agent] = _checked_space(self.observation_space(agent), agent)
+        space = self._observation_spaces[agent]
+        try:
+            # A copy: an environment may write into what it gave.
+            return np.array(spaces.flatten(space, observation))
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            raise ConfigError(
+                f"{agent} observes what is not in its space {space}: {type(error).__name__}: {error}"
+            ) from error
+
+    def _place(self, agent: str) -> int:
+        """Return what sets the agent's random actions apart from those of others."""
+        return len(self._action_spaces)
 
 
 def is_environment(name: str) -> bool:
@@ -70,17 +94,30 @@ def is_environment(name: str) -> bool:
     return bool(_GYMNASIUM_NAME.fullmatch(name) or _MODULE_NAME.fullmatch(name))
 
 
-def open_stage(environment: str, options: Mapping[str, Any]) -> Stage:
+def open_stage(environment: str, options: Mapping[str, Any], seed: int) -> Stage:
     """Return the environment of that name, made with `options`; `rollout` says what is raised."""
     if _GYMNASIUM_NAME.fullmatch(environment):
-        return _GymnasiumStage(environment, options)
-    return _PettingZooStage(environment, options)
+        return _GymnasiumStage(environment, options, seed)
+    return _PettingZooStage(environment, options, seed)
 
 
 def space_names(space: Any) -> tuple[str, ...] | None:
     """Return what to call the features of a flattened space, or None where its parts have no names."""
     spaces = optional.load("gymnasium.spaces", "demo")
     return tuple(_named_parts(space, "")) if isinstance(space, spaces.Dict) else None
+
+
+def _checked_space(space: Any, agent: str) -> Any:
+    """Return the space; raise ConfigError where its observations are no fixed, usual number of features."""
+    spaces = optional.load("gymnasium.spaces", "demo")
+    try:
+        features = spaces.flatdim(space) if space.is_np_flattenable else 0
+    except (NotImplementedError, AttributeError):  # a space of the environment's own
+        features = 0
+    if not features:
+        raise ConfigError(f"{agent} observes no fixed number of features: {space}")
+    check_features(features, f"an observation of {agent}")
+    return space
 
 
 def _named_parts(space: Any, name: str) -> list[str]:
@@ -93,26 +130,24 @@ def _named_parts(space: Any, name: str) -> list[str]:
 
 
 class _GymnasiumStage(Stage):
-    def __init__(self, environment: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, environment: str, options: Mapping[str, Any], seed: int) -> None:
+        super().__init__(seed)
         self._env = _make(environment, options)
         self.agents = []
-
-    def seed(self, seed: int) -> None:
-        self._env.action_space.seed(seed)
 
     def reset(self, seed: int | None) -> dict[str, Any]:
         observation, _ = self._env.reset(seed=seed)
         self.agents = [_AGENT]
         return {_AGENT: observation}
 
-    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         observation, reward, terminated, truncated, _ = self._env.step(actions[_AGENT])
         if terminated or truncated:
             self.agents = []
-        return {_AGENT: observation}, {_AGENT: float(reward)}
+        return {_AGENT: observation}, {_AGENT: reward}
 
-    def random_action(self, agent: str) -> Any:
-        return self._env.action_space.sample()
+    def action_space(self, agent: str) -> Any:
+        return self._env.action_space
 
     def observation_space(self, agent: str) -> Any:
         return self._env.observation_space
@@ -122,31 +157,37 @@ class _GymnasiumStage(Stage):
 
 
 class _PettingZooStage(Stage):
-    def __init__(self, environment: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, environment: str, options: Mapping[str, Any], seed: int) -> None:
+        super().__init__(seed)
         self._env = _parallel_env(environment)(**options)
+        self._done: set[str] = set()
 
     @property
     def agents(self) -> list[str]:  # type: ignore[override]
-        return list(self._env.agents)
-
-    def seed(self, seed: int) -> None:
-        for offset, agent in enumerate(self._env.possible_agents):
-            self._env.action_space(agent).seed(seed + offset)
+        # Some environments keep the dead in their list.
+        return [agent for agent in self._env.agents if agent not in self._done]
 
     def reset(self, seed: int | None) -> dict[str, Any]:
         observations: dict[str, Any]
         observations, _ = self._env.reset(seed=seed)
+        self._done = set()
         return observations
 
-    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
-        observations, rewards, _, _, _ = self._env.step(actions)
+    def step(self, actions: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        observations, rewards, terminated, truncated, _ = self._env.step(actions)
+        self._done = {agent for told in (terminated, truncated) for agent in told if told[agent]}
         return observations, rewards
 
-    def random_action(self, agent: str) -> Any:
-        return self._env.action_space(agent).sample()
+    def action_space(self, agent: str) -> Any:
+        return self._env.action_space(agent)
 
     def observation_space(self, agent: str) -> Any:
         return self._env.observation_space(agent)
+
+    def _place(self, agent: str) -> int:
+        # Agents that are not known beforehand come after those that are.
+        known = list(getattr(self._env, "possible_agents", ()))
+        return known.index(agent) if agent in known else len(known) + super()._place(agent)
 
     def close(self) -> None:
         self._env.close()

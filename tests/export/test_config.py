@@ -193,3 +193,9 @@ def test_each_byte_of_a_codebook_has_equally_many_latents(latents: dict):
     divided = {"group_bytes": {"a": 1, "b": 3}, "group_latents": latents}
     with pytest.raises(ConfigError, match="group_latents"):
         CodecConfig("n", 8, None, BUDGET_GROUPS, bottleneck="codebook", total_bytes=4, **divided)
+
+
+def test_more_features_than_a_codec_can_be_fitted_to_are_refused():
+    assert CodecConfig("image", 4096, 8, {"all": (0, 4096)}).codes == 8
+    with pytest.raises(ConfigError, match="100,800 features; a codec takes at most 4,096"):
+        CodecConfig("image", 100_800, 8, {"all": (0, 100_800)})

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
 
+from model_export.config import MOST_FEATURES
 from model_export.errors import ConfigError, MissingDependencyError
 from model_export.rollout import kind_of, record, resolve_policy, rollout, split_episodes, stack_states
 
@@ -184,6 +188,155 @@ def test_observations_without_a_fixed_length_are_refused(docks, monkeypatch):
     monkeypatch.setattr(Docks, "_observe", lambda self: (1, 2))
     with pytest.raises(ConfigError, match="no fixed number of features"):
         rollout(docks, episodes=1, max_steps=2)
+
+
+ACTION_SPACES = {
+    "tuple": spaces.Tuple([spaces.Discrete(3), spaces.Box(-1, 1, (2,))]),
+    "dict": spaces.Dict({"turn": spaces.Discrete(3), "push": spaces.Box(-1, 1, (2,))}),
+    "sequence": spaces.Sequence(spaces.Discrete(5)),
+    "graph": spaces.Graph(spaces.Box(-1, 1, (2,)), spaces.Discrete(3)),
+}
+
+
+@pytest.mark.parametrize("form", ACTION_SPACES)
+def test_actions_of_parts_are_kept_as_they_are(docks, monkeypatch, form):
+    space = ACTION_SPACES[form]
+    monkeypatch.setattr(Docks, "action_space", space)
+    (episode,) = rollout(docks, episodes=1, max_steps=30, seed=2)["agent"]
+    assert episode.states.shape == (30, 11)
+    assert (episode.actions.dtype, episode.actions.shape) == (object, (30,))
+    assert all(space.contains(action) for action in episode.actions)
+    (again,) = rollout(docks, episodes=1, max_steps=30, seed=2)["agent"]
+    assert repr(again.actions.tolist()) == repr(episode.actions.tolist())
+
+
+@pytest.mark.parametrize(
+    ("earned", "expected"),
+    [
+        ([1, 2.5, np.float64(3)], np.array([1, 2.5, 3], np.float32)),
+        ([1.0, None, 3.0], np.array([1, np.nan, 3], np.float32)),
+        ([None, None, None], np.full(3, np.nan, np.float32)),
+        ([[1, 2], None, (5, 6)], np.array([[1, 2], [np.nan, np.nan], [5, 6]], np.float32)),
+        ([np.array([1.5, 2])] * 3, np.array([[1.5, 2]] * 3, np.float32)),
+    ],
+)
+def test_rewards_of_numbers(docks, monkeypatch, earned, expected):
+    left = list(earned)
+    monkeypatch.setattr(Docks, "step", lambda self, action: (self._observe(), left.pop(0), False, False, {}))
+    (episode,) = rollout(docks, episodes=1, max_steps=3)["agent"]
+    assert episode.rewards.dtype == np.float32
+    np.testing.assert_array_equal(episode.rewards, expected)
+
+
+@pytest.mark.parametrize("earned", [[{"a": 1.0}, {"b": 2}, None], [[1], [1, 2], 3.0], ["x", "y", None]])
+def test_other_rewards_are_kept_as_they_are(docks, monkeypatch, earned):
+    left = list(earned)
+    monkeypatch.setattr(Docks, "step", lambda self, action: (self._observe(), left.pop(0), False, False, {}))
+    (episode,) = rollout(docks, episodes=1, max_steps=3)["agent"]
+    assert episode.rewards.dtype == object
+    assert episode.rewards.tolist() == earned
+
+
+class Letters(gymnasium.Space):
+    """A space of the environment's own, of texts; it can neither be flattened nor drawn from."""
+
+    def __init__(self):
+        super().__init__(None, None)
+
+
+def test_a_space_of_the_environments_own_is_refused_or_needs_a_policy(docks, monkeypatch):
+    monkeypatch.setattr(Docks, "action_space", Letters())
+    with pytest.raises(ConfigError, match="give a policy"):
+        rollout(docks, episodes=1, max_steps=2)
+    (episode,) = rollout(docks, episodes=1, max_steps=2, policy=lambda *_: "go")["agent"]
+    assert episode.actions.tolist() == ["go", "go"]
+    monkeypatch.setattr(Docks, "observation_space", Letters())
+    monkeypatch.setattr(Docks, "_observe", lambda self: "a door")
+    with pytest.raises(ConfigError, match="no fixed number of features"):
+        rollout(docks, episodes=1, max_steps=2, policy=lambda *_: "go")
+
+
+def test_an_observation_outside_of_its_space_is_refused(docks, monkeypatch):
+    monkeypatch.setattr(Docks, "observation_space", spaces.Text(8, charset="abc"))
+    monkeypatch.setattr(Docks, "_observe", lambda self: "doors")
+    with pytest.raises(ConfigError, match="agent observes what is not in its space"):
+        rollout(docks, episodes=1, max_steps=2)
+
+
+def test_images_are_refused_by_size_before_they_are_played(docks, monkeypatch):
+    played = []
+    monkeypatch.setattr(Docks, "observation_space", spaces.Box(0, 255, (210, 160, 3), np.uint8))
+    monkeypatch.setattr(Docks, "_observe", lambda self: np.zeros((210, 160, 3), np.uint8))
+    monkeypatch.setattr(Docks, "step", lambda self, action: played.append(action))
+    with pytest.raises(ConfigError, match=f"agent has 100,800 features; .* at most {MOST_FEATURES:,}"):
+        rollout(docks, episodes=60)
+    assert not played
+
+
+class Arena:
+    """A parallel environment: `b_0` dies after step 2, `c_0` joins at step 3; `a_0` is not seen at step 1."""
+
+    possible_agents = ("a_0", "b_0")
+
+    def __init__(self, keeps_the_dead=False):
+        self._keeps_the_dead = keeps_the_dead
+
+    def observation_space(self, agent):
+        return spaces.Box(0, 9, (2,))
+
+    def action_space(self, agent):
+        return spaces.Box(0, 1, (1,))  # a new one each time, as some environments give
+
+    def reset(self, seed=None, options=None):
+        self.agents, self._at = ["a_0", "b_0"], 0
+        return self._observe(), {}
+
+    def step(self, actions):
+        assert set(actions) == set(self._observe())
+        self._at += 1
+        dead = {agent: self._at >= (6 if agent != "b_0" else 2) for agent in self.agents}
+        rewards = {agent: float(self._at) for agent in actions if not dead[agent]}
+        if self._at == 3:
+            self.agents = [*self.agents, "c_0"]
+        if not self._keeps_the_dead:
+            self.agents = [agent for agent in self.agents if not dead.get(agent)]
+        return self._observe(), rewards, dead, dict.fromkeys(dead, False), {}
+
+    def _observe(self):
+        seen = [agent for agent in self.agents if agent != "b_0" or self._at < 2]
+        return {agent: np.full(2, self._at, np.float32) for agent in seen if (agent, self._at) != ("a_0", 1)}
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("options", [{}, {"keeps_the_dead": True}])
+def test_agents_die_and_join_within_an_episode(monkeypatch, options):
+    module = types.ModuleType("arena")
+    module.parallel_env = Arena
+    monkeypatch.setitem(sys.modules, "arena", module)
+    played = {kind: own[0] for kind, own in rollout("arena", episodes=1, seed=1, **options).items()}
+    assert {kind: e.states[:, 0].tolist() for kind, e in played.items()} == {
+        "a": [0, 2, 3, 4, 5],
+        "b": [0, 1],
+        "c": [3, 4, 5],
+    }
+    nan = np.nan
+    for kind, rewards in {"a": [1, 3, 4, 5, nan], "b": [1, nan], "c": [4, 5, nan]}.items():
+        np.testing.assert_array_equal(played[kind].rewards, np.array(rewards, np.float32))
+    again = rollout("arena", episodes=1, seed=1, **options)
+    for kind, episode in played.items():
+        assert np.array_equal(again[kind][0].actions, episode.actions)
+        assert len(set(episode.actions.ravel().tolist())) == len(episode.actions)
+
+
+def test_an_environment_that_shows_nothing_is_refused(monkeypatch):
+    module = types.ModuleType("arena")
+    module.parallel_env = Arena
+    monkeypatch.setattr(Arena, "_observe", lambda self: {})
+    monkeypatch.setitem(sys.modules, "arena", module)
+    with pytest.raises(ConfigError, match="no agent was observed"):
+        rollout("arena", episodes=2)
 
 
 def test_what_is_no_environment_is_refused():
