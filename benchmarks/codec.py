@@ -30,6 +30,7 @@ from model_export.search import train_for_bytes
 from model_export.sources import load_recording
 from model_export.train import TrainingOptions
 from model_export.verify import verify_exported
+from modules_store import files
 
 FOLDER = Path("build/bench-codec")
 BUDGETS_BYTES = (8, 16, 32, 64)
@@ -97,9 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for result in results:
         console.print(f"   {verdict(result)}")
     if given.json:
-        given.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        files.write(given.json, json.dumps(results, indent=1) + "\n")
     if given.markdown:
-        given.markdown.write_text(as_markdown(results), encoding="utf-8")
+        files.write(given.markdown, as_markdown(results))
 
 
 def recorded(name: str) -> Recording:
@@ -111,7 +112,8 @@ def recorded(name: str) -> Recording:
     console.print(f"Playing {own.episodes:,} episodes of {own.environment}")
     recording = load_recording(own.environment, episodes=own.episodes, max_steps=own.max_steps, seed=0)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    np.savez(kept, states=recording.states, episodes=recording.episodes)
+    with files.writing(kept) as file:
+        np.savez(file, states=recording.states, episodes=recording.episodes)
     return recording
 
 
@@ -122,7 +124,7 @@ def measure_once(name: str, recording: Recording, total_bytes: int, steps: int) 
         result: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return result
     result = measure(name, recording, total_bytes, steps)
-    kept.write_text(json.dumps(result), encoding="utf-8")
+    files.write(kept, json.dumps(result))
     return result
 
 

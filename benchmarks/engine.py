@@ -39,6 +39,7 @@ from benchmarks.engine_cases import (
     share_of_rate,
 )
 from benchmarks.measure import interleaved
+from modules_store import files
 from modules_store.server import EmbeddedServer
 
 PROGRAMS = Path(__file__).parent.parent / "build" / "bench"
@@ -77,7 +78,7 @@ def main() -> None:
     console.print("; ".join(f"{name} {value}" for name, value in about.items()))
     if options.json:
         report = {"about": about, "idle_percent": idle_percent, "aims": _verdicts(rounds), "rounds": rounds}
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+        files.write(options.json, json.dumps(report, indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from modules_store import KeepAll, Policy, RedisAgentMemory
+from modules_store import KeepAll, Policy, RedisAgentMemory, files
 from modules_store.policy import LAYOUTS
 from modules_store.server import EmbeddedServer
 
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measured = measure_all(bench, given.rounds)
     console.print(as_table(measured))
     if given.markdown:
-        given.markdown.write_text(as_markdown(measured), encoding="utf-8")
+        files.write(given.markdown, as_markdown(measured))
 
 
 def measure_all(bench: Bench, rounds: int) -> dict[tuple[str, int], Measured]:

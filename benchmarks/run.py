@@ -34,6 +34,7 @@ from benchmarks.report.figures import Figures
 from benchmarks.report.markdown import markdown
 from benchmarks.report.plots import plots
 from benchmarks.stage import Stage
+from modules_store import files
 
 ON_STAGE: dict[str, Callable[[Stage], list[Row]]] = {
     "throughput": throughput.measure,
@@ -161,7 +162,7 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     for case in drawn.values():
         for name, png in case.items():
-            (folder / name).write_bytes(png)
+            files.write(folder / name, png)
     document = {
         "about": facts,
         "systems": notes,
@@ -169,7 +170,7 @@ def _write(
         "aims": [aim.to_dict() for aim in found],
         "cases": cases,
     }
-    (folder / "report.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    files.write(folder / "report.json", json.dumps(document, indent=1) + "\n")
     text = markdown(
         about=facts,
         systems=notes,
@@ -178,7 +179,7 @@ def _write(
         aims=found,
         plots={case: list(files) for case, files in drawn.items()},
     )
-    (folder / "report.md").write_text(text, encoding="utf-8")
+    files.write(folder / "report.md", text)
     _print_aims(found)
     console.print(f"The report is {folder / 'report.md'}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from model_export.errors import ConfigError
+from modules_store import files
 
 
 class Checkpoint:
@@ -32,19 +32,20 @@ class Checkpoint:
         random: dict[str, Any] = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
             random["cuda"] = torch.cuda.get_rng_state_all()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_name(self._path.name + ".unfinished")
-        torch.save({"fingerprint": self._fingerprint, "random": random, "kept": kept}, unfinished)
-        os.replace(unfinished, self._path)
+        files.make_folder(self._path.parent)
+        with files.writing(self._path) as file:
+            torch.save({"fingerprint": self._fingerprint, "random": random, "kept": kept}, file)
 
     def load(self, device: str) -> dict[str, Any] | None:
         """Return what was kept, None where there is no file, and set the random generators back.
 
         Raises:
-            ConfigError: the file is of another training, or no checkpoint.
+            ConfigError: the file is of another training, no checkpoint, or no file.
         """
         if not self._path.exists():
             return None
+        if not self._path.is_file():
+            raise ConfigError(f"checkpoint {self._path} must be a file, which can be read again")
         try:
             found = torch.load(self._path, map_location=device, weights_only=True)
             matches = found["fingerprint"] == self._fingerprint

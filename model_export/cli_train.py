@@ -40,6 +40,7 @@ from model_export.recording import Recording
 from model_export.schema import StateSchema
 from model_export.suggest import suggest_groups, summarize_groups
 from model_export.train import TrainedCodec, TrainingOptions
+from modules_store import files
 
 States = Annotated[str | None, typer.Option(metavar="SOURCE", help=SOURCE_HELP)]
 Environment = Annotated[
@@ -243,14 +244,14 @@ def export_files(
     if form not in suffixes:
         raise ConfigError(f"format must be one of {', '.join(suffixes)}, not {form!r}")
     exported = ExportedCodec.load(folder)
-    files = {name: blob for name, blob in exported.files.items() if name.endswith(suffixes[form])}
-    if not files:
+    blobs = {name: blob for name, blob in exported.files.items() if name.endswith(suffixes[form])}
+    if not blobs:
         raise ConfigError(f"{folder} holds no {form}; train the codec again to get it")
-    output.mkdir(parents=True, exist_ok=True)
-    for name, blob in files.items():
-        (output / name).write_bytes(blob)
-    (output / "manifest.json").write_text(json.dumps(exported.manifest, indent=2) + "\n", encoding="utf-8")
-    written = [*files, "manifest.json"]
+    files.make_folder(output)
+    for name, blob in blobs.items():
+        files.write(output / name, blob)
+    files.write(output / "manifest.json", json.dumps(exported.manifest, indent=2) + "\n")
+    written = [*blobs, "manifest.json"]
     say(as_json, {"folder": str(output), "files": written}, f"wrote {', '.join(written)} to {output}")
 
 

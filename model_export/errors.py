@@ -1,4 +1,5 @@
-"""Every exception this package raises of its own; publishing also raises those of `modules_store.errors`.
+"""Every exception this package raises of its own; what publishes or writes files also raises
+those of `modules_store.errors`.
 
 ModelExportError
 ├── ConfigError (ValueError)              an argument, or a saved codec, that cannot be right

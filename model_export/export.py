@@ -18,6 +18,7 @@ from model_export.graphs import CodecDecoder, CodecEncoder, CodecLatents, Unchec
 from model_export.torchscript import from_bytes, to_bytes, to_onnx
 from model_export.train import TrainedCodec
 from model_export.vae import FeatureGroupedVAE
+from modules_store import files
 
 MANIFEST_FORMAT = 2
 # Packages whose versions decide what an export is.
@@ -86,13 +87,10 @@ class ExportedCodec:
         `folder` is made if needed. The manifest comes last and names the hash of every file, so that a folder
         that was written in part is not taken for a codec.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "manifest.json").unlink(missing_ok=True)
+        folder = files.make_folder(folder)
         for name, blob in self.files.items():
-            (folder / name).write_bytes(blob)
-        text = json.dumps(self.manifest, indent=2) + "\n"
-        (folder / "manifest.json").write_text(text, encoding="utf-8")
+            files.write(folder / name, blob)
+        files.write(folder / "manifest.json", json.dumps(self.manifest, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: str | Path) -> ExportedCodec:

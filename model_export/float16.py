@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model_export.torchscript import to_bytes
+from modules_store import files
 
 # No `from __future__ import annotations` here: TorchScript's compiler wants the annotations themselves.
 
@@ -68,10 +69,10 @@ def build(folder: Path) -> None:
         "torch": str(torch.__version__),
         "sha256": {part: hashlib.sha256(blob).hexdigest() for part, blob in blobs.items()},
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     for part, blob in blobs.items():
-        (folder / f"{part}.pt").write_bytes(blob)
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        files.write(folder / f"{part}.pt", blob)
+    files.write(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from model_export.errors import ConfigError
 from model_export.export import ExportedCodec
 from model_export.metrics import code_entropy, feature_rmse, span
 from model_export.train import as_states
+from modules_store import files
 
 BUDGETS_BYTES = (8, 16, 32, 64)
 # Sample episodes to draw over time: so many, so many features of each, so many steps.
@@ -95,10 +96,9 @@ def write_report(
     )
     if curves := figures.training_curves(codec.history):
         drawn["training"] = curves
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = files.make_folder(folder)
     for name, png in drawn.items():
-        (folder / f"{name}.png").write_bytes(png)
+        files.write(folder / f"{name}.png", png)
     bits, total_bits = code_entropy(mine.codes)
     page = _template().render(
         codec=codec,
@@ -116,7 +116,7 @@ def write_report(
         images={name: base64.b64encode(png).decode() for name, png in drawn.items()},
     )
     path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
+    files.write(path, page)
     return path
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from model_export.errors import ConfigError
 from model_export.recording import Recording
 from model_export.schema_entries import GroupSchema, SchemaEntry
+from modules_store import files
 
 Part = TypeVar("Part", SchemaEntry, GroupSchema)
 
@@ -163,10 +164,7 @@ class StateSchema:
             text = yaml.safe_dump(
                 document, sort_keys=False, default_flow_style=None, allow_unicode=True, width=110
             )
-        try:
-            Path(path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"cannot write a schema to {path}: {error}") from error
+        files.write(path, text)
 
 
 def _is_json(path: str | Path) -> bool:

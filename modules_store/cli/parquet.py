@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute, parquet
 
+from modules_store import files
 from modules_store.errors import InvalidInputError
 from modules_store.memories import Memory
 
@@ -42,7 +41,7 @@ class Rows:
 
 
 def write_memories(path: Path, memories: Iterable[Memory]) -> int:
-    """Write memories to a file, which appears at `path` once it is complete; return how many.
+    """Write memories to a file, as `files.writing` does; return how many.
 
     Raises InvalidInputError where there is none, states differ in length or the file cannot be written.
     """
@@ -61,10 +60,13 @@ def write_memories(path: Path, memories: Iterable[Memory]) -> int:
     )
     rows_a_group = max(1, min(_MOST_ROWS, _GROUP_BYTES // (4 * max(1, features))))
     rest, written = itertools.chain([first], rest), 0
-    with _appearing(path) as file, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        while group := list(itertools.islice(rest, rows_a_group)):
-            writer.write_batch(_record_batch(group, features, schema))
-            written += len(group)
+    try:
+        with files.writing(path) as file, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+            while group := list(itertools.islice(rest, rows_a_group)):
+                writer.write_batch(_record_batch(group, features, schema))
+                written += len(group)
+    except pa.ArrowException as error:
+        raise InvalidInputError(f"cannot write {path}: {error}") from error
     return written
 
 
@@ -110,22 +112,6 @@ def _record_batch(memories: list[Memory], features: int, schema: pa.Schema) -> p
 
 def _to_text(metadata: Mapping[str, Any] | None) -> str | None:
     return None if metadata is None else json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[Any]:
-    """Open a file for writing that takes its name at the end, and is removed where something fails."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InvalidInputError(f"cannot write {path}: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _columns(path: Path, names: list[str]) -> list[str]:

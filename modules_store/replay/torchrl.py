@@ -20,7 +20,7 @@ from torch import Tensor
 from torchrl.data import TensorDictReplayBuffer
 from torchrl.data.replay_buffers import Sampler, Storage, Writer
 
-from modules_store import checks, errors
+from modules_store import checks, errors, files
 from modules_store.client import RedisAgentMemory
 from modules_store.memories import Memory
 from modules_store.replay.fields import Fields
@@ -301,7 +301,7 @@ def _as_it_is(data: TensorDictBase) -> TensorDictBase:
 
 def _dump(state: dict[str, Any], path: str | Path) -> None:
     Path(path).mkdir(exist_ok=True)
-    (Path(path) / _STATE_FILE).write_text(json.dumps(state))
+    files.write(Path(path) / _STATE_FILE, json.dumps(state))
 
 
 def _load(path: str | Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from model_export.checkpoint import Checkpoint
 from model_export.config import CodecConfig
 from model_export.errors import ConfigError
 from model_export.train import TrainedCodec, TrainingOptions, train
@@ -179,3 +181,9 @@ def test_the_callers_generators_are_left_alone(run):
     np.random.seed(5)
     run("codebook", steps=4)
     assert (torch.rand(1), np.random.rand()) == expected
+
+
+def test_a_checkpoint_that_cannot_be_read_again(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ConfigError, match="must be a file, which can be read again"):
+        Checkpoint(tmp_path / "fifo", "0").load("cpu")
