@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model_export.errors import ConfigError
 from model_export.metrics import Group, compressed_bytes, normalized_rmse
+from model_export.recording import as_numbers
 from model_export.simple_ways import (
     ZFP_LEAST_BLOCK_BITS,
     HalfPrecision,
@@ -25,6 +26,7 @@ from model_export.simple_ways import (
     ZfpFixedRate,
     zfp_block_bits,
 )
+from modules_store import codec
 
 # Rows that are compressed each by itself, to see what zstd does for one.
 SINGLE_ROWS = 500
@@ -162,7 +164,7 @@ def measured(
 
 
 def _as_states(argument: str, values: ArrayLike) -> Values:
-    states = np.asarray(values, dtype=np.float32)
+    states = codec.to_float32(as_numbers(argument, values), argument)
     if states.ndim != 2 or not states.size:
         raise ConfigError(f"{argument} must be of shape [N, D] with N and D >= 1, not {list(states.shape)}")
     return states

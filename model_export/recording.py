@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from model_export.config import check_features
 from model_export.errors import ConfigError
+from modules_store import codec
+from modules_store.errors import InvalidInputError
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -23,8 +25,8 @@ class Recording:
     """N states of D features of one kind of agent.
 
     Args:
-        states: numbers[N, D], finite in float32, N and D at least 1, D at most `config.MOST_FEATURES`; kept
-            as float32.
+        states: numbers[N, D], as `as_numbers` takes them, finite in float32, N and D at least 1, D at most
+            `config.MOST_FEATURES`; kept as float32. Warns with a PrecisionWarning as the store does.
         episodes: integers[N], each row's episode; within an episode rows are in order of time. None makes
             all rows one episode. Agents that met share an episode, so that no split parts them.
         feature_names: D different names, or None where features have none.
@@ -94,6 +96,17 @@ class Recording:
         return Recording(self.states[chosen], self.episodes[chosen], self.feature_names, self.kind)
 
 
+def as_numbers(argument: str, values: ArrayLike) -> NDArray[Any]:
+    """Return an array of real numbers by the rule of the store, `modules_store.codec.to_numbers`.
+
+    Raises ConfigError, which calls `values` by `argument`.
+    """
+    try:
+        return codec.to_numbers(values, argument)
+    except InvalidInputError as error:
+        raise ConfigError(str(error)) from error
+
+
 def first_held_out(numbers: ArrayLike, held_out: float) -> int:
     """Return the episode number from which on episodes are held out; `Recording.split` says which."""
     distinct = np.unique(np.asarray(numbers))
@@ -119,18 +132,15 @@ def feature_name(names: Sequence[str] | None, feature: int) -> str:
 
 
 def _checked_states(states: ArrayLike, names: tuple[str, ...] | None) -> NDArray[np.float32]:
-    array = np.asarray(states)
+    array = as_numbers("states", states)
     if array.ndim != 2 or 0 in array.shape:
         raise ConfigError(f"states must be of shape [N, D], both at least 1, not {list(array.shape)}")
     check_features(array.shape[1], "a row of states")
-    if array.dtype.kind not in "fiub":
-        raise ConfigError(f"states must be real numbers, not {array.dtype}")
     if names is not None and len(set(names)) != array.shape[1]:
         raise ConfigError(
             f"feature_names must be {array.shape[1]} different names, not {len(set(names))} of {len(names)}"
         )
-    with np.errstate(over="ignore"):
-        rows = np.ascontiguousarray(array, dtype=np.float32)
+    rows = codec.to_float32(array, "states", names)
     finite = np.isfinite(rows)
     if not finite.all():
         row, feature = (int(i) for i in np.argwhere(~finite)[0])

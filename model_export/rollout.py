@@ -8,15 +8,16 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_export.errors import ConfigError
-from model_export.recording import Recording, first_held_out
+from model_export.recording import Recording, as_numbers, first_held_out
 from model_export.stages import Policy, Stage, open_stage, space_names
+from modules_store import codec
 
 # Numbers that tell agents of one kind apart, as in `adversary_2`.
 _SUFFIX = re.compile(r"_?\d+$")
@@ -116,6 +117,10 @@ def rollout(
         lengths = sorted({episode.states.shape[1] for episode in played})
         if len(lengths) > 1:
             raise ConfigError(f"agents of kind {kind!r} observe different numbers of features: {lengths}")
+        rows = codec.to_float32(stack_states(played), f"states of {kind!r}")
+        ends = np.cumsum([len(episode.states) for episode in played])
+        parts = np.split(rows, ends[:-1])
+        found[kind] = [replace(episode, states=own) for episode, own in zip(played, parts, strict=True)]
     return found
 
 
@@ -165,7 +170,7 @@ def stack_states(episodes: Sequence[Episode]) -> NDArray[np.float32]:
 def _play(
     stage: Stage, number: int, seed: int | None, policy: Policy | None, max_steps: int | None
 ) -> list[Episode]:
-    """Play one episode; return one `Episode` for each agent that took a step."""
+    """Play one episode; return one `Episode` for each agent that took a step, not rounded to float32 yet."""
     steps: dict[str, list[_Step]] = {}
     observations = stage.reset(seed)
     played = 0
@@ -194,7 +199,7 @@ def _episode(stage: Stage, agent: str, number: int, taken: Sequence[_Step]) -> E
         agent=agent,
         kind=kind_of(agent),
         number=number,
-        states=states.astype(np.float32),
+        states=as_numbers(f"observations of {agent}", states),
         actions=_array([step.action for step in taken]),
         rewards=_rewards([step.reward for step in taken]),
         feature_names=space_names(stage.observation_space(agent)),

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import faiss
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from rich.progress import Progress
@@ -25,7 +24,9 @@ from model_export.heads import HeadLoss
 from model_export.losses import vae_loss
 from model_export.metrics import normalized_rmse
 from model_export.plan import planned
+from model_export.recording import as_numbers
 from model_export.vae import FeatureGroupedVAE
+from modules_store import codec
 
 # Share of the training states, the last ones, that early stopping and the choice of a codec look at.
 VALIDATION_SHARE = 0.1
@@ -197,10 +198,7 @@ def evaluate(vae: FeatureGroupedVAE, states: Tensor, std: Tensor) -> dict[str, f
 
 def as_states(argument: str, values: ArrayLike, input_dim: int) -> Tensor:
     """Return `values` as FLOAT[N, input_dim]; raise ConfigError where a codec cannot use them."""
-    try:
-        states = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{argument} are not an array of numbers: {error}") from error
+    states = torch.from_numpy(codec.to_float32(as_numbers(argument, values), argument))
     if states.dim() != 2 or states.shape[1] != input_dim or len(states) == 0:
         raise ConfigError(
             f"{argument} must be of shape [N, {input_dim}] with N >= 1, not {list(states.shape)}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,12 @@ import numpy.typing as npt
 from modules_store import errors, keys
 
 STATE_DTYPE = np.dtype("<f4")
+
+COLLAPSE_ROWS = 256
+"""Rows from which on `to_float32` looks whether they stay different."""
+
+# It looks at so many of them, and names so many features.
+_ROWS_COMPARED, _FEATURES_NAMED = 256, 8
 
 DEFAULT_CODEC = "float16"
 """The codec of agents that nothing is said about."""
@@ -92,13 +99,13 @@ def of_length(codec: Codec, input_dim: int) -> Codec:
 
 def to_row(state: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]:
     """Return one state, of shape [D], as float32[1, D]; otherwise as `to_rows`."""
-    array = _as_array(state, argument)
-    return _to_float32(array, (_features(array, codec),), codec, argument).reshape(1, -1)
+    array = to_numbers(state, argument)
+    return _checked(array, (_features(array, codec),), codec, argument).reshape(1, -1)
 
 
 def to_any_row(state: Any, argument: str) -> npt.NDArray[np.float32]:
     """Return one state of shape [D], whatever D, as float32[1, D]; otherwise as `to_rows`."""
-    array = _as_array(state, argument)
+    array = to_numbers(state, argument)
     if array.ndim != 1 or not array.size:
         raise errors.StateShapeError(f"{argument} has shape {list(array.shape)}, not [D]")
     return to_row(array, Codec("", 0, len(array), "", "", "", ""), argument)
@@ -107,16 +114,48 @@ def to_any_row(state: Any, argument: str) -> npt.NDArray[np.float32]:
 def to_rows(states: Any, codec: Codec, argument: str) -> npt.NDArray[np.float32]:
     """Return `states`, of shape [B, D] with B from 0, as float32[B, D], C-contiguous.
 
-    `states` is whatever NumPy makes an array of real numbers of: arrays, torch tensors of any device, with
-    or without gradient, nested sequences, sequences of arrays or tensors. `argument` is what errors call
-    it. Integers and float64 are rounded to float32. Raises StateTypeError, StateShapeError,
-    NonFiniteStateError.
+    `states` is what `to_numbers` takes, and is rounded as `to_float32` does; `argument` is what errors call
+    it. Raises StateTypeError, StateShapeError, NonFiniteStateError.
     """
-    array = _as_array(states, argument)
+    array = to_numbers(states, argument)
     if array.shape == (0,):
         array = np.empty((0, codec.input_dim or 1), STATE_DTYPE)
     shape = (len(array) if array.ndim else 0, _features(array, codec))
-    return _to_float32(array, shape, codec, argument)
+    return _checked(array, shape, codec, argument)
+
+
+def to_numbers(values: Any, argument: str) -> npt.NDArray[Any]:
+    """Return `values` as an array of real numbers: the one rule for what is stored and what is trained on.
+
+    Taken are arrays, torch tensors of any device, with or without gradient, nested sequences, sequences of
+    arrays or tensors; of integers, booleans, and floats of any width, bfloat16 too. Booleans and bfloat16
+    come as float32, others as they are. `argument` is what errors call them. Raises StateTypeError,
+    StateShapeError.
+    """
+    array = _as_array(values, argument)
+    # What NumPy does not know itself is of kind V.
+    if array.dtype.kind == "b" or array.dtype.name == "bfloat16":
+        return array.astype(STATE_DTYPE)
+    if array.dtype.kind not in "fiu":
+        raise errors.StateTypeError(f"{argument} has dtype {array.dtype}; a state is made of real numbers")
+    return array
+
+
+def to_float32(
+    numbers: npt.NDArray[Any], argument: str, names: Sequence[str] | None = None
+) -> npt.NDArray[np.float32]:
+    """Round what `to_numbers` returned to float32, C-contiguous; what is too large becomes infinite.
+
+    Warns with a PrecisionWarning where half or more of 256 or more rows that differ become equal to others.
+    `names` are those of the features.
+    """
+    if numbers.dtype == STATE_DTYPE:
+        return np.ascontiguousarray(numbers)
+    with np.errstate(over="ignore"):
+        rounded = np.ascontiguousarray(numbers, dtype=STATE_DTYPE)
+    if numbers.ndim == 2 and len(numbers) >= COLLAPSE_ROWS and not np.can_cast(numbers.dtype, STATE_DTYPE):
+        _warn_of_collapse(numbers, rounded, argument, names)
+    return rounded
 
 
 def from_rows(blob: bytes, count: int) -> npt.NDArray[np.float32]:
@@ -129,21 +168,15 @@ def _features(array: npt.NDArray[Any], codec: Codec) -> int:
     return codec.input_dim or max((1, *array.shape[-1:]))
 
 
-def _to_float32(
+def _checked(
     array: npt.NDArray[Any], shape: tuple[int, ...], codec: Codec, argument: str
 ) -> npt.NDArray[np.float32]:
-    if array.dtype.kind not in "fiu":
-        raise errors.StateTypeError(f"{argument} has dtype {array.dtype}; a state is made of real numbers")
     if array.shape != shape:
         raise errors.StateShapeError(
             f"{argument} has shape {list(array.shape)}, not {list(shape)}: "
             f"codec {codec.name!r} takes states of {codec.input_dim or 'one or more'} features"
         )
-    if array.dtype == STATE_DTYPE:
-        values = np.ascontiguousarray(array)
-    else:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite and is refused below
-            values = np.ascontiguousarray(array, dtype=STATE_DTYPE)
+    values = to_float32(array, argument)
     finite = np.isfinite(values)
     if not finite.all():
         at = [int(i) for i in np.argwhere(~finite)[0]]
@@ -162,9 +195,47 @@ def _as_array(states: Any, argument: str) -> npt.NDArray[Any]:
         raise errors.StateTypeError(f"{argument} cannot be made an array: {problem}") from problem
 
 
+def _warn_of_collapse(
+    numbers: npt.NDArray[Any], rounded: npt.NDArray[np.float32], argument: str, names: Sequence[str] | None
+) -> None:
+    some = slice(None, None, -(-len(numbers) // _ROWS_COMPARED))
+    after = rounded[some]
+    if 2 * _least_different(after) > len(after):  # what most states are, told in microseconds
+        return
+    before = numbers[some]
+    if 2 * len({row.tobytes() for row in after}) > len({row.tobytes() for row in before}):
+        return
+    lost = [
+        i for i in range(before.shape[1]) if 2 * len(np.unique(after[:, i])) <= len(np.unique(before[:, i]))
+    ]
+    named = ", ".join(str(i) if names is None else repr(names[i]) for i in lost[:_FEATURES_NAMED])
+    # Without figures, so that Python shows it once and not for every batch.
+    warnings.warn(
+        f"{argument}: most states that differ in {numbers.dtype} are equal in float32, which is what is kept"
+        + (f" (features {named}{', …' if len(lost) > _FEATURES_NAMED else ''})" if lost else "")
+        + "; subtract an offset from such features first",
+        errors.PrecisionWarning,
+        stacklevel=2,
+    )
+
+
+def _least_different(rows: npt.NDArray[np.float32]) -> int:
+    """Return how many rows differ, or fewer, since it compares sums of their bits, each times a number."""
+    return len(np.unique(rows.view(np.int32) @ _factors(rows.shape[1])))
+
+
+@functools.lru_cache(maxsize=16)
+def _factors(count: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(0).integers(2**31, size=count) * 2 + 1
+
+
 def without_torch(state: Any) -> Any:
     """Return a tensor's values as a NumPy array, anything else as it is. Torch itself is never imported."""
-    return state.detach().cpu().numpy() if hasattr(state, "detach") else state
+    if not hasattr(state, "detach"):
+        return state
+    values = state.detach().cpu()
+    # NumPy has no bfloat16.
+    return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
 
 
 def _compact(value: Any) -> str:

@@ -23,6 +23,8 @@ MemoryStoreError
     ├── MissingModuleError             the engine or RedisJSON is not loaded
     ├── UnsupportedServerError         the server is too old, or its engine cannot do this
     └── ServerStartError               an embedded server did not come up
+
+PrecisionWarning (UserWarning)         is no error: states that differ are equal in float32
 """
 
 from __future__ import annotations
@@ -52,6 +54,10 @@ class StateRangeError(InvalidInputError):
 
 class StateTypeError(InvalidInputError, TypeError):
     """A state is not made of real numbers."""
+
+
+class PrecisionWarning(UserWarning):
+    """States that differ are equal in float32, in which they are stored and trained on."""
 
 
 class NonFiniteStateError(InvalidInputError):

@@ -36,7 +36,16 @@ MAY_DO_IO = {"client.py", "aio.py", "connections.py", "server.py"}
 IO_MODULES = {"asyncio", "socket", "subprocess", "urllib.request", "http"}
 
 # From modules_store the training side takes what it needs to publish, and what command lines share.
-MAY_BE_USED_BY_MODEL_EXPORT = {"keys", "errors", "files", "client", "server", "cli", "RedisAgentMemory"}
+MAY_BE_USED_BY_MODEL_EXPORT = {
+    "keys",
+    "codec",
+    "errors",
+    "files",
+    "client",
+    "server",
+    "cli",
+    "RedisAgentMemory",
+}
 
 # Each layer of the engine, and those below it that it may include beside itself.
 ENGINE_LAYERS = {

@@ -35,8 +35,8 @@ class Rows:
 
     agent_id: str
     timestamps: list[int]
-    states: npt.NDArray[np.float32]
-    """float32[B, D]."""
+    states: npt.NDArray[Any]
+    """Numbers[B, D]."""
     metadata: list[dict[str, Any] | None]
 
 
@@ -140,10 +140,12 @@ def _by_agent(path: Path, batch: pa.RecordBatch) -> Iterator[Rows]:
         start = own.stop
 
 
-def _states(path: Path, column: Any) -> npt.NDArray[np.float32]:
+def _states(path: Path, column: Any) -> npt.NDArray[Any]:
     is_list = any(check(column.type) for check in _LISTS)
     if not is_list or column.null_count or len(compute.list_value_length(column).unique()) != 1:
         raise InvalidInputError(f"column 'state' of {path} must hold lists of numbers, all of one length")
-    values = column.flatten().cast(pa.float32())
-    states: npt.NDArray[np.float32] = values.to_numpy(zero_copy_only=False)
+    values = column.flatten()
+    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+        values = values.cast(pa.float32())
+    states: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
     return states.reshape(len(column), -1)

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from model_export.sources import load_recording
-from modules_store import KeepAll, Policy, RedisAgentMemory, keys
+from modules_store import KeepAll, Policy, PrecisionWarning, RedisAgentMemory, keys
 from tests.cli.conftest import FIRST
 from tests.store import toy_codec
 
@@ -152,6 +152,15 @@ def test_files_that_are_none(run, redis_client, file):
     assert f"cannot read memories from {file}" in run("import", file, code=1)
     file.write_text("x")
     assert f"cannot read memories from {file}" in run("import", file, code=1)
+
+
+def test_states_that_are_equal_in_float32_are_warned_of(run, redis_client, file):
+    rows = (1e9 + np.arange(300)[:, None] / 100 * np.ones(6)).tolist()
+    states = pa.array(rows, pa.list_(pa.float64()))
+    parquet.write_table(pa.table({"agent": ["a"] * 300, "timestamp": range(1, 301), "state": states}), file)
+    toy_codec.publish(redis_client)
+    with pytest.warns(PrecisionWarning, match="agent_states: .*subtract an offset"):
+        run("import", file, "--codec", "toy")
 
 
 def test_what_export_refuses(run, filled, file, redis_client):

@@ -38,7 +38,7 @@ def test_the_hash_is_of_what_is_learned_from():
         ([np.zeros(3)], r"states must be of shape \[N, D\]"),
         ([np.zeros((0, 3))], "states"),
         ([np.broadcast_to(np.uint8(0), (10**9, 100_800))], "100,800 features; a codec takes at most 4,096"),
-        ([np.array([["a"]])], "states must be real numbers"),
+        ([np.array([["a"]])], "states has dtype <U1; a state is made of real numbers"),
         ([np.array([[1.0, 2.0], [3.0, np.nan]])], "feature 1 is nan in row 1"),
         ([np.array([[1e300]]), None, ["mass"]], r"feature 'mass' is 1e\+300 in row 0"),
         ([STATES, [1, 2]], "episodes must have one number for each of 6 states"),

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from model_export.config import MOST_FEATURES
 from model_export.errors import ConfigError, MissingDependencyError
 from model_export.rollout import kind_of, record, resolve_policy, rollout, split_episodes, stack_states
+from modules_store.errors import PrecisionWarning
 
 TAG = "mpe2.simple_tag_v3"
 
@@ -181,6 +182,15 @@ def test_observations_of_parts_are_flattened_and_named(docks):
     )
     assert episode.states.tolist() == 4 * [[0.5] * 4 + [0, 0, 1] + [0.25] + [7, 1, 0]]
     assert record([episode]).feature_names == episode.feature_names
+
+
+def test_observations_that_are_equal_in_float32_are_warned_of(docks, monkeypatch):
+    seen = iter(range(10_000))
+    monkeypatch.setattr(Docks, "observation_space", spaces.Box(0, 2e9, (2,), np.float64))
+    monkeypatch.setattr(Docks, "_observe", lambda self: np.array([1e9 + next(seen) / 100, 5.0]))
+    with pytest.warns(PrecisionWarning, match="states of 'agent': .*features 0"):
+        played = rollout(docks, episodes=3, max_steps=100)["agent"]
+    assert [(e.states.shape, e.states.dtype) for e in played] == [((100, 2), np.dtype(np.float32))] * 3
 
 
 def test_observations_without_a_fixed_length_are_refused(docks, monkeypatch):
