@@ -41,6 +41,7 @@ from model_export.schema import StateSchema
 from model_export.suggest import suggest_groups, summarize_groups
 from model_export.train import TrainedCodec, TrainingOptions
 from modules_store import files
+from modules_store.urls import without_password
 
 States = Annotated[str | None, typer.Option(metavar="SOURCE", help=SOURCE_HELP)]
 Environment = Annotated[
@@ -216,7 +217,7 @@ def train(
     )
     details: dict[str, Any] = {
         "training": {
-            "source": str(states or environment),
+            "source": without_password(str(states or environment)),
             "data_sha256": recording.sha256,
             "states": len(recording),
             "options": asdict(options),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from model_export.errors import ConfigError
+from modules_store import urls
 from modules_store.errors import from_redis_error
 
 with warnings.catch_warnings():
@@ -28,7 +29,7 @@ def connected(connection: str | redis.Redis) -> Iterator[redis.Redis]:
         try:
             client = redis.Redis.from_url(connection)
         except ValueError as error:
-            raise ConfigError(f"connection: {error}") from error
+            raise ConfigError(f"connection: {urls.why_unusable(connection, error)}") from None
         closing: contextlib.AbstractContextManager[redis.Redis] = client
     else:
         closing = contextlib.nullcontext(connection)

@@ -21,6 +21,7 @@ from model_export.recording import Recording
 from model_export.rollout import record, rollout
 from model_export.schema import StateSchema
 from model_export.stages import Policy
+from modules_store.urls import without_password
 
 _ARRAY_SUFFIXES = (".npy", ".npz")
 _FILE_SUFFIXES = (*_ARRAY_SUFFIXES, *tables.SUFFIXES)
@@ -98,7 +99,7 @@ def load_recording(
     else:
         raise ConfigError(
             f"source must be a file ({', '.join(_FILE_SUFFIXES)}), an environment's name or a redis:// URL, "
-            f"not {name!r}"
+            f"not {without_password(name)!r}"
         )
     return recording if schema is None else schema.apply(recording)
 

@@ -4,6 +4,7 @@ from modules_store.aio import AsyncRedisAgentMemory
 from modules_store.bindings import Binding
 from modules_store.client import RedisAgentMemory
 from modules_store.errors import (
+    AuthenticationFailedError,
     CodecMismatchError,
     CodecNotFoundError,
     ConnectionLostError,
@@ -51,6 +52,7 @@ __all__ = [
     "AgentSummary",
     "AsyncBufferedStores",
     "AsyncRedisAgentMemory",
+    "AuthenticationFailedError",
     "Binding",
     "BufferedStores",
     "ByteBudget",

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError
 from redis.retry import Retry
 
-from modules_store import errors
+from modules_store import errors, urls
 from modules_store.attempts import UnreachableError
 from modules_store.commands import Argument
 
@@ -141,6 +141,8 @@ def _unreachable() -> Iterator[None]:
     except (AuthenticationError, AuthorizationError):
         raise
     except (redis.ConnectionError, redis.TimeoutError) as error:
+        if isinstance(error.__cause__, AuthenticationError):  # redis-py's asyncio connections wrap it
+            raise error.__cause__ from None
         raise UnreachableError(str(error)) from error
 
 
@@ -175,6 +177,7 @@ def _opened(from_url: Callable[..., R], url: str, options: Mapping[str, Any]) ->
         pool.connection_class(**pool.connection_kwargs)  # unknown options would show with the first command
         return opened
     except ValueError as problem:
-        raise errors.InvalidInputError(f"redis_url {url!r}: {problem}") from problem
+        # Its traceback would show the password, too.
+        raise errors.InvalidInputError(f"redis_url: {urls.why_unusable(url, problem)}") from None
     except (TypeError, redis.RedisError) as problem:
         raise errors.InvalidInputError(f"options of the connection: {problem}") from problem

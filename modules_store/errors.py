@@ -19,6 +19,7 @@ MemoryStoreError
 ├── ConnectionLostError (ConnectionError)
 │   └── DeadlineExceededError (TimeoutError)  the time that the client gives an operation is over
 └── ServerError                        the server answered with an error of its own
+    ├── AuthenticationFailedError      the user name or password is wrong or missing
     ├── OutOfMemoryError               maxmemory is reached
     ├── MissingModuleError             the engine or RedisJSON is not loaded
     ├── UnsupportedServerError         the server is too old, or its engine cannot do this
@@ -117,6 +118,10 @@ class ServerError(MemoryStoreError):
     """The server answered with an error."""
 
 
+class AuthenticationFailedError(ServerError):
+    """The server refused the user name or the password, or wants one; nothing was done."""
+
+
 class OutOfMemoryError(ServerError):
     """The server has reached maxmemory; nothing was written."""
 
@@ -156,9 +161,15 @@ _CLASS_OF_CODE: dict[str, type[MemoryStoreError]] = {
 }
 
 
-def from_redis_error(error: redis.RedisError) -> MemoryStoreError:
+# Of redis-py these are connection errors, but another attempt cannot help.
+_NOT_ADMITTED = (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)
+
+
+def from_redis_error(error: redis.RedisError) -> MemoryStoreError:  # noqa: PLR0911
     """Return this package's exception for an error that redis-py raised."""
     text = str(error)
+    if isinstance(error, _NOT_ADMITTED) or text.startswith(("NOAUTH", "WRONGPASS")):
+        return AuthenticationFailedError(f"the server refused the user name or the password: {text}")
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return ConnectionLostError(f"the Redis server cannot be reached or did not answer: {text}")
     _, found, tail = text.partition("MEMERR ")

@@ -37,8 +37,9 @@ IO_MODULES = {"asyncio", "socket", "subprocess", "urllib.request", "http"}
 
 # From modules_store the training side takes what it needs to publish, and what command lines share.
 MAY_BE_USED_BY_MODEL_EXPORT = {
-    "keys",
     "codec",
+    "keys",
+    "urls",
     "errors",
     "files",
     "client",

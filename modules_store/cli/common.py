@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from modules_store import urls
 from modules_store.client import RedisAgentMemory
 from modules_store.errors import InvalidInputError, MemoryStoreError, from_redis_error
 
@@ -63,7 +64,7 @@ def connected(redis_url: str) -> Iterator[redis.Redis]:
     try:
         client = redis.Redis.from_url(redis_url)
     except ValueError as error:
-        raise InvalidInputError(f"{redis_url!r} is not the URL of a server: {error}") from error
+        raise InvalidInputError(f"redis_url: {urls.why_unusable(redis_url, error)}") from None
     try:
         with client:
             yield client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import ssl
 import subprocess
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import modules_store
-from modules_store import RedisAgentMemory
+from modules_store import RedisAgentMemory, urls
 from tests import helpers
 from tests.store import toy_codec
 from tests.store.proxy import proxy_of
@@ -43,6 +44,33 @@ def test_what_is_refused(open_store, url, options, says):
         open_store(url, **options)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+sentinel://u:tiger@127.0.0.1",
+        "redis+cluster://u:tig@er@127.0.0.1",
+        "redis://u:tiger",  # the host is missing: what stands in its place looks like a port
+        "redis://u:tiger/x@127.0.0.1:6379",
+        "redis://127.0.0.1:tiger/0",
+        "redis://127.0.0.1:1/0?password=tiger&socket_timeout=x",
+    ],
+)
+def test_no_password_is_shown(open_store, url):
+    with pytest.raises(modules_store.InvalidInputError, match="redis_url") as refused:
+        open_store(url)
+    assert not re.search("tig|er@|er/x", str(refused.value))
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+def test_what_is_shown_of_a_url():
+    shown = urls.without_password
+    assert shown("redis://u:p@w:x/y@host:1/0") == "redis://u:***@host:1/0"
+    assert shown("rediss://:pw@host") == "rediss://:***@host"
+    assert shown("unix://u@/r.sock?db=1&password=pw&x=1") == "unix://u@/r.sock?db=1&password=***&x=1"
+    assert shown("redis://host:6379/0") == "redis://host:6379/0"
+    assert shown("Ant-v5") == "Ant-v5"
+
+
 def test_a_given_client_has_its_options_already(toy):
     with pytest.raises(modules_store.InvalidInputError, match="username: redis_url is a client"):
         RedisAgentMemory(toy, username="me")
@@ -61,7 +89,9 @@ def test_a_user_and_a_password(open_store, toy):
     try:
         works(open_store(codec="toy", username="drone", password="secret"))
         for refused in ({"username": "drone", "password": "wrong"}, {"username": "nobody", "password": "x"}):
-            with pytest.raises(modules_store.ConnectionLostError, match="(?i)invalid username-password"):
+            with pytest.raises(
+                modules_store.AuthenticationFailedError, match="(?i)invalid username-password"
+            ):
                 works(open_store(codec="toy", **refused))
         toy.acl_setuser("drone", enabled=True, commands=["-json.get"])
         with pytest.raises(modules_store.ServerError, match="(?i)no permission"):
