@@ -43,7 +43,7 @@ def test_versions_and_settings(fresh):
     assert versions == {
         "ai_RedisAI_version": "1.2.7",
         "ai_low_level_API_version": 1,
-        "ai_rdb_version": 1,
+        "ai_rdb_version": 100,
     }
     assert set(fresh.info("ai_git")) == {"ai_git_sha"}
     assert fresh.info("ai_load_time_configs") == {

@@ -11,7 +11,7 @@ from tests.engine import models, scripts
 def test_meta_names_what_was_stored(ai):
     assert ai("SCRIPTSTORE", "s", "cpu:2", "TAG", "v1", *scripts.arguments()) == b"OK"
     meta = [
-        *(b"device", b"CPU:2"),
+        *(b"device", b"cpu:2"),
         *(b"tag", b"v1"),
         *(b"Entry Points", [name.encode() for name in scripts.ENTRY_POINTS]),
     ]

@@ -14,6 +14,7 @@ namespace {
 // What the two kinds that run have in common.
 struct Subject {
   const char* type;
+  std::string backend;
   std::string device;
   std::string tag;
   std::shared_ptr<const void> value;  // keeps the counters alive
@@ -21,11 +22,13 @@ struct Subject {
 };
 
 std::optional<Subject> Find(RedisModuleCtx* ctx, RedisModuleString* key) {
-  const auto subject = [](const char* type, const auto& value) {
-    return Subject{type, value->options().device.name(), value->options().tag, value, value->stats()};
+  const auto subject = [](const char* type, Backend backend, const auto& value) {
+    return Subject{
+        type,          std::string(Name(backend)), value->options().device.text, value->options().tag, value,
+        value->stats()};
   };
-  if (const auto model = ReadModel(ctx, key)) return subject("MODEL", *model);
-  if (const auto script = ReadScript(ctx, key)) return subject("SCRIPT", *script);
+  if (const auto model = ReadModel(ctx, key)) return subject("MODEL", (*model)->options().backend, *model);
+  if (const auto script = ReadScript(ctx, key)) return subject("SCRIPT", Backend::kTorch, *script);
   return std::nullopt;
 }
 
@@ -33,7 +36,7 @@ int ReplyStats(RedisModuleCtx* ctx, std::string_view key, const Subject& subject
   redis::ReplyWithArray(ctx, 18);
   redis::ReplyField(ctx, "key", key);
   redis::ReplyField(ctx, "type", subject.type);
-  redis::ReplyField(ctx, "backend", "TORCH");
+  redis::ReplyField(ctx, "backend", subject.backend);
   redis::ReplyField(ctx, "device", subject.device);
   redis::ReplyField(ctx, "tag", subject.tag);
   redis::ReplyField(ctx, "duration", subject.stats.duration_us.load());

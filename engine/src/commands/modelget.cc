@@ -11,21 +11,22 @@ namespace {
 
 void ReplyMeta(RedisModuleCtx* ctx, const Model& model) {
   const ModelOptions& options = model.options();
-  redis::ReplyField(ctx, "backend", "TORCH");
-  redis::ReplyField(ctx, "device", options.device.name());
+  redis::ReplyField(ctx, "backend", Name(options.backend));
+  redis::ReplyField(ctx, "device", options.device.text);
   redis::ReplyField(ctx, "tag", options.tag);
   redis::ReplyField(ctx, "batchsize", options.batch_size);
   redis::ReplyField(ctx, "minbatchsize", options.min_batch_size);
-  // A model that cannot run here has no known signature.
+  // A TORCH model that cannot run here has no known signature.
   const auto& program = model.program();
-  const std::vector<std::string> inputs = program ? (*program)->input_names() : std::vector<std::string>{};
+  const std::vector<std::string>& inputs = program ? (*program)->input_names() : options.input_names;
   redis::Reply(ctx, "inputs");
   redis::ReplyWithArray(ctx, static_cast<long>(inputs.size()));
   for (const std::string& name : inputs) redis::Reply(ctx, name);
-  const size_t output_count = program ? (*program)->output_count().value_or(0) : 0;
+  const std::vector<std::string> outputs =
+      program ? std::vector<std::string>((*program)->output_count().value_or(0)) : options.output_names;
   redis::Reply(ctx, "outputs");
-  redis::ReplyWithArray(ctx, static_cast<long>(output_count));
-  for (size_t i = 0; i < output_count; ++i) redis::Reply(ctx, "");
+  redis::ReplyWithArray(ctx, static_cast<long>(outputs.size()));
+  for (const std::string& name : outputs) redis::Reply(ctx, name);
   redis::ReplyField(ctx, "minbatchtimeout", options.min_batch_timeout_ms);
 }
 

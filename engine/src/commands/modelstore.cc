@@ -44,16 +44,34 @@ std::optional<Error> ParseBatching(redis::Args& args, ModelOptions& options) {
   return std::nullopt;
 }
 
-Result<StoreArguments> Parse(redis::Args args) {
-  if (!EqualsIgnoreCase(args.Next(), "TORCH")) return Error{"unsupported backend"};
-  const auto device = Device::Parse(args.Next());
+// What follows INPUTS or OUTPUTS up to the next word, of a backend that wants it: a number and names, or, of
+// AI.MODELSET, names alone.
+std::vector<std::string> TakeNames(redis::Args& args, const char* word) {
+  std::vector<std::string> names;
+  if (!args.TakeWord(word)) return names;
+  while (!args.empty() && !EqualsIgnoreCase(args.Peek(), "OUTPUTS") && !EqualsIgnoreCase(args.Peek(), "BLOB"))
+    names.emplace_back(args.Next());
+  if (!names.empty() && ParseNumber<size_t>(names.front()) == names.size() - 1) names.erase(names.begin());
+  return names;
+}
+
+// `kept` is what MustKeep says: another backend's model, which RedisAI stored, is then read too.
+Result<StoreArguments> Parse(redis::Args args, bool kept) {
+  const auto backend = BackendFromName(args.Next());
+  if (!backend || (*backend != Backend::kTorch && !kept)) return Error{"unsupported backend"};
+  const std::string_view device_text = args.Next();
+  const auto device = kept ? Device::ParseLenient(device_text) : Device::Parse(device_text);
   if (!device) return Error{"Invalid DEVICE"};
-  StoreArguments parsed{{*device, "", 0, 0, 0}, nullptr};
+  StoreArguments parsed{{.device = *device, .tag = "", .backend = *backend}, nullptr};
   if (args.TakeWord("TAG")) {
     if (args.empty()) return Error{"Insufficient arguments, missing model BLOB"};
     parsed.options.tag = args.Next();
   }
   if (auto error = ParseBatching(args, parsed.options)) return *error;
+  if (*backend != Backend::kTorch) {
+    parsed.options.input_names = TakeNames(args, "INPUTS");
+    parsed.options.output_names = TakeNames(args, "OUTPUTS");
+  }
   for (const char* word : {"INPUTS", "OUTPUTS"}) {
     if (args.TakeWord(word)) {
       return Error{std::string(word) + " argument should not be specified for this backend"};
@@ -75,7 +93,7 @@ class StoreTask final : public Task {
   StoreTask(redis::String key, StoreArguments arguments)
       : key_(std::move(key)), arguments_(std::move(arguments)) {}
 
-  void Work() noexcept override { program_ = LoadModel(arguments_.blob, arguments_.options.device); }
+  void Work() noexcept override { program_ = LoadModel(arguments_.blob, arguments_.options); }
 
   int Finish(RedisModuleCtx* ctx) override {
     if (!program_ && !MustKeep(ctx)) return redis::ReplyError(ctx, program_.error());
@@ -97,7 +115,7 @@ class StoreTask final : public Task {
 
 int ModelStore(RedisModuleCtx* ctx, redis::Args args) {
   RedisModuleString* key = args.NextString();
-  auto parsed = Parse(args);
+  auto parsed = Parse(args, MustKeep(ctx));
   if (!parsed) return redis::ReplyError(ctx, parsed.error());
   if (const auto error = CheckWritable(ctx, key, persist::ModelType())) return redis::ReplyError(ctx, *error);
   const Device device = parsed->options.device;

@@ -19,7 +19,7 @@ int ScriptGet(RedisModuleCtx* ctx, redis::Args args) {
   if (!meta) return redis::Reply(ctx, text);
   const ScriptOptions& options = (*script)->options();
   redis::ReplyWithArray(ctx, source ? 8 : 6);
-  redis::ReplyField(ctx, "device", options.device.name());
+  redis::ReplyField(ctx, "device", options.device.text);
   redis::ReplyField(ctx, "tag", options.tag);
   redis::Reply(ctx, "Entry Points");
   redis::ReplyWithArray(ctx, static_cast<long>(options.entry_points.size()));

@@ -35,9 +35,11 @@ std::optional<Error> ParseEntryPoints(redis::Args& args, std::vector<std::string
   return std::nullopt;
 }
 
-Result<StoreArguments> Parse(redis::Args args, EntryPoints entry_points) {
+// `kept` is what MustKeep says: the device of a script is then what RedisAI took for one.
+Result<StoreArguments> Parse(redis::Args args, EntryPoints entry_points, bool kept) {
   const Error no_source{"Insufficient arguments, missing script SOURCE"};
-  const auto device = Device::Parse(args.Next());
+  const std::string_view device_text = args.Next();
+  const auto device = kept ? Device::ParseLenient(device_text) : Device::Parse(device_text);
   if (!device) return Error{"Invalid DEVICE"};
   StoreArguments parsed{{*device, "", {}}, nullptr};
   // A tag that is missing is not the last thing missing.
@@ -81,7 +83,7 @@ class StoreTask final : public Task {
 
 int StoreScript(RedisModuleCtx* ctx, redis::Args args, EntryPoints entry_points) {
   RedisModuleString* key = args.NextString();
-  auto parsed = Parse(args, entry_points);
+  auto parsed = Parse(args, entry_points, MustKeep(ctx));
   if (!parsed) return redis::ReplyError(ctx, parsed.error());
   if (const auto error = CheckWritable(ctx, key, persist::ScriptType()))
     return redis::ReplyError(ctx, *error);

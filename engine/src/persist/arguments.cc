@@ -1,6 +1,7 @@
 #include "persist/arguments.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace redisai::persist {
 
@@ -26,11 +27,19 @@ std::vector<redis::String> ModelArguments(const Model& model) {
     arguments.emplace_back(word);
     arguments.emplace_back(value);
   };
-  add("TORCH", options.device.name());
+  add(Name(options.backend), options.device.text);
   if (!options.tag.empty()) add("TAG", options.tag);
   if (options.batch_size > 0) add("BATCHSIZE", std::to_string(options.batch_size));
   if (options.min_batch_size > 0) add("MINBATCHSIZE", std::to_string(options.min_batch_size));
   if (options.min_batch_timeout_ms > 0) add("MINBATCHTIMEOUT", std::to_string(options.min_batch_timeout_ms));
+  if (options.backend != Backend::kTorch) {
+    for (const auto& [word, names] :
+         {std::pair("INPUTS", &options.input_names), std::pair("OUTPUTS", &options.output_names)}) {
+      if (names->empty()) continue;
+      add(word, std::to_string(names->size()));
+      for (const std::string& name : *names) arguments.emplace_back(name);
+    }
+  }
   arguments.emplace_back("BLOB");
   for (const auto chunk : Chunks(model.blob()->view())) arguments.emplace_back(chunk);
   return arguments;
@@ -43,7 +52,7 @@ std::vector<redis::String> ScriptArguments(const Script& script) {
     arguments.emplace_back(word);
     arguments.emplace_back(value);
   };
-  arguments.emplace_back(options.device.name());
+  arguments.emplace_back(options.device.text);
   if (!options.tag.empty()) add("TAG", options.tag);
   add("ENTRY_POINTS", std::to_string(options.entry_points.size()));
   for (const std::string& name : options.entry_points) arguments.emplace_back(name);

@@ -1,10 +1,16 @@
-// AI__MODEL. RDB, version 1: device, tag, batch size, least batch size, batch timeout, blob as chunks after
-// their number.
+// AI__MODEL. RDB, ours and RedisAI's versions 2 to 4: backend, device, tag, batch size, least batch size,
+// batch timeout, inputs and outputs, each a number and names, the blob's size and its chunks after their
+// number. Before version 2 without the timeout, in version 0 with the blob as one string. Texts of RedisAI
+// end in a NUL.
 //
 // Threads: as for tensors. Save reads immutable values only, since the forked child owns none of the locks. A
 // model is loaded into libtorch while the RDB is read: a server that answers is ready to run what it holds.
 
-#include <limits>
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
 
 #include "base/limits.h"
 #include "persist/arguments.h"
@@ -22,42 +28,74 @@ namespace {
 // Freeing a module's graph and weights is work for the server's background thread; any effort above 64 sends
 // it there.
 constexpr size_t kFreeEffort = 1000;
+constexpr int kFirstWithBatchTimeout = 2;
 
 RedisModuleType* model_type = nullptr;
 
 const Model& Of(const void* value) { return **static_cast<const Model::Ref*>(value); }
 
-Result<Model::Ref> Read(RedisModuleIO* io) {
-  redis::RdbReader rdb(io);
+// Version 0 has the blob as one string, the others as its size, the number of its chunks, and these.
+Result<Blob::Ref> ReadBlob(redis::RdbReader& rdb, int version) {
   const Error damaged{"the model is damaged"};
-  const auto device_name = rdb.String();
-  const auto tag = rdb.String();
-  const auto batch_size = rdb.Number(INT64_MAX);
-  const auto min_batch_size = rdb.Number(INT64_MAX);
-  const auto min_batch_timeout_ms = rdb.Number(kMaxWaitMs);
-  const auto chunk_count = rdb.Number(std::numeric_limits<uint32_t>::max());
-  if (!chunk_count) return damaged;
-  // As AI.MODELSTORE has it, which an AOF would be given.
-  if ((*batch_size == 0 && *min_batch_size > 0) || (*min_batch_size == 0 && *min_batch_timeout_ms > 0))
-    return damaged;
+  std::optional<uint64_t> size_bytes;
+  std::optional<uint64_t> chunk_count = 1;
+  if (version > 0) {
+    size_bytes = rdb.Number(UINT64_MAX);
+    chunk_count = rdb.Number(UINT64_MAX);
+    if (!chunk_count) return damaged;
+  }
   std::vector<redis::RdbReader::Bytes> chunks;  // grows with what is really there, whatever the number says
+  std::vector<std::string_view> views;
+  size_t joined_bytes = 0;
   for (uint64_t i = 0; i < *chunk_count; ++i) {
     auto chunk = rdb.String();
     if (!chunk) return damaged;
+    views.push_back(chunk->view());
+    joined_bytes += views.back().size();
     chunks.push_back(std::move(*chunk));
   }
-  const auto device = Device::Parse(device_name->view());
+  if (size_bytes && *size_bytes != joined_bytes) return damaged;
+  return Blob::Join(views);
+}
+
+Result<Model::Ref> Read(RedisModuleIO* io, int version) {
+  redis::RdbReader rdb(io);
+  const Error damaged{"the model is damaged"};
+  const auto backend = rdb.Number(kBackendNames.size() - 1);
+  const auto device_text = rdb.String();
+  const auto tag = rdb.String();
+  const auto batch_size = rdb.Number(UINT64_MAX);
+  const auto min_batch_size = rdb.Number(UINT64_MAX);
+  const auto min_batch_timeout_ms = version < kFirstWithBatchTimeout ? 0 : rdb.Number(UINT64_MAX);
+  auto input_names = Texts(rdb, version);
+  auto output_names = Texts(rdb, version);
+  if (!output_names) return damaged;
+  // As AI.MODELSTORE has it, which an AOF would be given.
+  if ((*batch_size == 0 && *min_batch_size > 0) || (*min_batch_size == 0 && *min_batch_timeout_ms > 0))
+    return damaged;
+  const auto blob = ReadBlob(rdb, version);
+  if (!blob) return blob.error();
+  const auto device = LoadDevice(io, "model", Text(device_text->view(), version));
   if (!device) return damaged;
 
-  std::vector<std::string_view> views;
-  for (const auto& chunk : chunks) views.push_back(chunk.view());
-  const auto blob = Blob::Join(views);
-  if (!blob) return blob.error();
-  ModelOptions options{*device, std::string(tag->view()), static_cast<int64_t>(*batch_size),
-                       static_cast<int64_t>(*min_batch_size), static_cast<int64_t>(*min_batch_timeout_ms)};
-  auto program = LoadModel(*blob, *device);
+  // RedisAI knew no bounds.
+  const auto bounded = [](uint64_t number, uint64_t limit) {
+    return static_cast<int64_t>(std::min(number, limit));
+  };
+  ModelOptions options{.device = *device,
+                       .tag = version == 0 ? Text(tag->view(), version) : std::string(tag->view()),
+                       .batch_size = bounded(*batch_size, INT64_MAX),
+                       .min_batch_size = bounded(*min_batch_size, INT64_MAX),
+                       .min_batch_timeout_ms = bounded(*min_batch_timeout_ms, kMaxWaitMs),
+                       .backend = static_cast<Backend>(*backend)};
+  if (options.backend != Backend::kTorch) {
+    options.input_names = std::move(*input_names);
+    options.output_names = std::move(*output_names);
+  }
+  auto program = LoadModel(*blob, options);
   if (!program) {
-    redis::LogIOError(io, "warning", "a model is kept but cannot run here: %s", program.error().text.c_str());
+    redis::LogIOError(io, "warning", "the model under the key '%s' is kept but cannot run here: %s",
+                      KeyName(io).c_str(), program.error().text.c_str());
   }
   return Model::Ref(std::make_shared<Model>(std::move(options), *blob, std::move(program)));
 }
@@ -76,11 +114,17 @@ void SaveText(RedisModuleIO* io, std::string_view text) {
 void Save(RedisModuleIO* io, void* value) noexcept {
   const Model& model = Of(value);
   const ModelOptions& options = model.options();
-  SaveText(io, options.device.name());
+  redis::SaveUnsigned(io, static_cast<uint64_t>(options.backend));
+  SaveText(io, options.device.text);
   SaveText(io, options.tag);
   redis::SaveUnsigned(io, static_cast<uint64_t>(options.batch_size));
   redis::SaveUnsigned(io, static_cast<uint64_t>(options.min_batch_size));
   redis::SaveUnsigned(io, static_cast<uint64_t>(options.min_batch_timeout_ms));
+  for (const auto* names : {&options.input_names, &options.output_names}) {
+    redis::SaveUnsigned(io, names->size());
+    for (const std::string& name : *names) SaveText(io, name);
+  }
+  redis::SaveUnsigned(io, model.blob()->view().size());
   const auto chunks = Chunks(model.blob()->view());
   redis::SaveUnsigned(io, chunks.size());
   for (const auto chunk : chunks) SaveText(io, chunk);
@@ -94,13 +138,20 @@ void Rewrite(RedisModuleIO* io, RedisModuleString* key, void* value) noexcept {
 
 void Digest(RedisModuleDigest* digest, void* value) noexcept {
   const Model& model = Of(value);
-  for (const std::string& text : {model.options().device.name(), model.options().tag}) {
+  const auto add = [digest](std::string_view text) {
     redis::DigestAddStringBuffer(digest, text.data(), text.size());
+  };
+  add(Name(model.options().backend));
+  add(model.options().device.text);
+  add(model.options().tag);
+  for (const auto* names : {&model.options().input_names, &model.options().output_names}) {
+    redis::DigestAddLongLong(digest, static_cast<long long>(names->size()));
+    for (const std::string& name : *names) add(name);
   }
   redis::DigestAddLongLong(digest, model.options().batch_size);
   redis::DigestAddLongLong(digest, model.options().min_batch_size);
   redis::DigestAddLongLong(digest, model.options().min_batch_timeout_ms);
-  redis::DigestAddStringBuffer(digest, model.blob()->view().data(), model.blob()->view().size());
+  add(model.blob()->view());
   redis::DigestEndSequence(digest);
 }
 

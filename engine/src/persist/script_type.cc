@@ -1,4 +1,5 @@
-// AI_SCRIPT. RDB, version 1: device, tag, number of entry points, each entry point, source.
+// AI_SCRIPT. RDB, ours and RedisAI's versions 3 and 4: device, tag, source, number of entry points, each
+// entry point; before, without entry points. Texts of RedisAI end in a NUL.
 //
 // Threads: as for models. A script is compiled while the RDB is read.
 
@@ -16,37 +17,34 @@ namespace {
 
 // As for models: graphs are freed on the server's background thread.
 constexpr size_t kFreeEffort = 1000;
-// More than any source names; keeps a forged number from asking for more reads than this.
-constexpr uint64_t kMaxEntryPoints = 1 << 16;
+constexpr int kFirstWithEntryPoints = 3;
 
 RedisModuleType* script_type = nullptr;
 
 const Script& Of(const void* value) { return **static_cast<const Script::Ref*>(value); }
 
-Result<Script::Ref> Read(RedisModuleIO* io) {
+Result<Script::Ref> Read(RedisModuleIO* io, int version) {
   redis::RdbReader rdb(io);
   const Error damaged{"the script is damaged"};
-  const auto device_name = rdb.String();
+  const auto device_text = rdb.String();
   const auto tag = rdb.String();
-  const auto entry_point_count = rdb.Number(kMaxEntryPoints);
-  if (!entry_point_count) return damaged;
-  const auto device = Device::Parse(device_name->view());
-  if (!device) return damaged;
-  ScriptOptions options{*device, std::string(tag->view()), {}};
-  for (uint64_t i = 0; i < *entry_point_count; ++i) {
-    const auto name = rdb.String();
-    if (!name) return damaged;
-    options.entry_points.emplace_back(name->view());
-  }
   const auto text = rdb.String();
   if (!text) return damaged;
-  const std::string_view chunk = text->view();
+  std::optional<std::vector<std::string>> entry_points(std::in_place);
+  if (version >= kFirstWithEntryPoints) entry_points = Texts(rdb, version);
+  if (!entry_points) return damaged;
+  const auto device = LoadDevice(io, "script", Text(device_text->view(), version));
+  if (!device) return damaged;
+  ScriptOptions options{*device, version == 0 ? Text(tag->view(), version) : std::string(tag->view()),
+                        std::move(*entry_points)};
+  const std::string source_text = Text(text->view(), version);
+  const std::string_view chunk = source_text;
   const auto source = Blob::Join({&chunk, 1});
   if (!source) return source.error();
   auto program = CompileScript((*source)->view(), options);
   if (!program) {
-    redis::LogIOError(io, "warning", "a script is kept but cannot run here: %s",
-                      program.error().text.c_str());
+    redis::LogIOError(io, "warning", "the script under the key '%s' is kept but cannot run here: %s",
+                      KeyName(io).c_str(), program.error().text.c_str());
   }
   return Script::Ref(std::make_shared<Script>(std::move(options), *source, std::move(program)));
 }
@@ -65,11 +63,11 @@ void SaveText(RedisModuleIO* io, std::string_view text) {
 void Save(RedisModuleIO* io, void* value) noexcept {
   const Script& script = Of(value);
   const ScriptOptions& options = script.options();
-  SaveText(io, options.device.name());
+  SaveText(io, options.device.text);
   SaveText(io, options.tag);
+  SaveText(io, script.source()->view());
   redis::SaveUnsigned(io, options.entry_points.size());
   for (const std::string& name : options.entry_points) SaveText(io, name);
-  SaveText(io, script.source()->view());
 }
 
 void Rewrite(RedisModuleIO* io, RedisModuleString* key, void* value) noexcept {
@@ -83,7 +81,7 @@ void Digest(RedisModuleDigest* digest, void* value) noexcept {
   const auto add = [digest](std::string_view text) {
     redis::DigestAddStringBuffer(digest, text.data(), text.size());
   };
-  add(script.options().device.name());
+  add(script.options().device.text);
   add(script.options().tag);
   redis::DigestAddLongLong(digest, static_cast<long long>(script.options().entry_points.size()));
   for (const std::string& name : script.options().entry_points) add(name);

@@ -5,8 +5,9 @@
 
 namespace redisai::persist {
 
-// Version of the RDB encoding of all types; a loader a version.
-inline constexpr int kEncodingVersion = 1;
+// Version of our RDB encoding of all types. RedisAI's own are 0 to 4, and are read too.
+inline constexpr int kEncodingVersion = 100;
+inline constexpr int kLastRedisAiVersion = 4;
 
 // A value of this type is a TensorRef that was released to the key.
 RedisModuleType* TensorType();

@@ -14,10 +14,12 @@ struct Device {
   enum class Kind : uint8_t { kCpu, kGpu };
   Kind kind = Kind::kCpu;
   std::optional<int> number;
+  // As the caller wrote it, which is what commands answer.
+  std::string text = "CPU";
 
-  bool operator==(const Device&) const = default;
+  bool operator==(const Device& other) const { return kind == other.kind && number == other.number; }
 
-  // As the caller wrote it, in upper case; also the name of the device's queue.
+  // In upper case: the name of the device's queue.
   std::string name() const {
     const std::string base = kind == Kind::kCpu ? "CPU" : "GPU";
     return number ? base + ":" + std::to_string(*number) : base;
@@ -37,7 +39,18 @@ struct Device {
       if (!number || *number < 0 || *number > kMaxNumber) return std::nullopt;
       device.number = number;
     }
+    device.text = text;
     return device;
+  }
+
+  // What RedisAI took besides: any text that begins with CPU; of GPUs no number, or one beyond ours, which
+  // become the first.
+  static std::optional<Device> ParseLenient(std::string_view text) {
+    if (auto device = Parse(text)) return device;
+    if (EqualsIgnoreCase(text.substr(0, 3), "CPU")) return Parse("CPU");
+    const bool is_gpu = EqualsIgnoreCase(text.substr(0, 4), "GPU:") &&
+                        text.find_first_not_of("0123456789", 4) == std::string_view::npos;
+    return is_gpu ? Parse("GPU:0") : std::nullopt;
   }
 
  private:

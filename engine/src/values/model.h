@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "values/backend.h"
 #include "values/blob.h"
 #include "values/device.h"
 #include "values/run_costs.h"
@@ -42,6 +43,10 @@ struct ModelOptions {
   int64_t batch_size = 0;
   int64_t min_batch_size = 0;
   int64_t min_batch_timeout_ms = 0;
+  Backend backend = Backend::kTorch;
+  // Of other backends than TORCH, whose models say it themselves.
+  std::vector<std::string> input_names = {};
+  std::vector<std::string> output_names = {};
 };
 
 class Model {
