@@ -174,6 +174,11 @@ def train(
     if (states is None) == (environment is None):
         raise ConfigError("give either --states or --environment")
     described = None if schema is None else StateSchema.load(schema)
+    given = None if config is None else _read_config(config, replaced=group or described)
+    if given is None and not (name or kind):
+        raise ConfigError("--name must name the codec: give it, or --kind or --config, which have one")
+    largest_errors = _errors_of(max_error)
+    _check_search(bottleneck, target_bytes, max_error, checkpoint)
     recording = load(
         str(states or environment),
         episodes,
@@ -199,7 +204,7 @@ def train(
     wanted = _config(
         recording,
         schema=described,
-        file=config,
+        given=given,
         name=name or kind,
         groups=group,
         latent_dim=latent_dim,
@@ -211,7 +216,7 @@ def train(
         options=options,
         bottleneck=bottleneck,
         target_bytes=target_bytes,
-        max_error=_errors_of(max_error),
+        max_error=largest_errors,
         checkpoint=checkpoint,
         quiet=quiet or as_json,
     )
@@ -287,25 +292,40 @@ def show(exported: ExportedCodec, result: verification.Verification, as_json: bo
     )
 
 
+def _read_config(file: Path, replaced: object) -> CodecConfig:
+    """Read --config; `replaced` is what must not be given with it."""
+    if replaced:
+        raise ConfigError("--config has groups of its own; give neither --group nor --schema with it")
+    try:
+        return CodecConfig.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} holds no configuration of a codec: {error}") from error
+
+
+def _check_search(
+    bottleneck: str | None, target_bytes: int | None, max_error: object, checkpoint: Path | None
+) -> None:
+    """Refuse options that exclude each other, before anything is played."""
+    if target_bytes is not None and max_error:
+        raise ConfigError("give either --target-bytes or --max-error")
+    searching = max_error or (target_bytes is not None and bottleneck is None)
+    if searching and checkpoint is not None:
+        raise ConfigError("--checkpoint keeps one training; give --bottleneck with --target-bytes")
+
+
 def _config(
     recording: Recording,
     *,
     schema: StateSchema | None,
-    file: Path | None,
+    given: CodecConfig | None,
     name: str | None,
     groups: list[str] | None,
     latent_dim: int | None,
     base_compression: float,
 ) -> CodecConfig:
     """Return the configuration that the options describe, its bottleneck aside."""
-    if file is not None:
-        if groups or schema is not None:
-            raise ConfigError("--config has groups of its own; give neither --group nor --schema with it")
-        try:
-            config = CodecConfig.from_dict(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{file} holds no configuration of a codec: {error}") from error
-        return replace(config, name=name) if name else config
+    if given is not None:
+        return replace(given, name=name) if name else given
     return CodecConfig(
         name or "",
         recording.features,
@@ -367,10 +387,6 @@ def _train(
     """Train what the options ask for: one configuration, or the best of a search."""
     learned, held_out = (part.states for part in recording.split())
     searching = bool(max_error) or (target_bytes is not None and bottleneck is None)
-    if target_bytes is not None and max_error:
-        raise ConfigError("give either --target-bytes or --max-error")
-    if searching and checkpoint is not None:
-        raise ConfigError("--checkpoint keeps one training; give --bottleneck with --target-bytes")
 
     def note(text: str) -> None:
         if not quiet:

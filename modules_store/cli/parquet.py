@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import compute, parquet
+from pyarrow import parquet
 
 from modules_store import files
+from modules_store.cli import columns
 from modules_store.errors import InvalidInputError
 from modules_store.memories import Memory
 
-_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _GROUP_BYTES = 64 * 2**20
 _MOST_ROWS = 16_384  # of a row group
 _ROWS_READ = 1024  # at a time, which is then stored: more would hold the server up
@@ -33,6 +33,8 @@ _ROWS_READ = 1024  # at a time, which is then stored: more would hold the server
 class Rows:
     """Memories of one agent that follow one another in a file."""
 
+    first: int
+    """The row of the first in the file, from 0."""
     agent_id: str
     timestamps: list[int]
     states: npt.NDArray[Any]
@@ -78,9 +80,11 @@ def read_memories(path: Path) -> Iterator[Rows]:
     """
     try:
         with parquet.ParquetFile(path) as file:
-            columns = _columns(path, file.schema_arrow.names)
-            for batch in file.iter_batches(_ROWS_READ, columns=columns):
-                yield from _by_agent(path, batch)
+            wanted = _columns(path, file.schema_arrow.names)
+            first = 0
+            for batch in file.iter_batches(_ROWS_READ, columns=wanted):
+                yield from _by_agent(path, batch, first)
+                first += len(batch)
     except (OSError, pa.ArrowException) as error:
         raise InvalidInputError(f"cannot read memories from {path}: {error}") from error
 
@@ -101,13 +105,13 @@ def _record_batch(memories: list[Memory], features: int, schema: pa.Schema) -> p
                 f"and those before {features}"
             )
     values = pa.array(np.concatenate([one.state for one in memories]), pa.float32())
-    columns = [
+    arrays = [
         pa.array([one.agent_id for one in memories], pa.string()),
         pa.array([one.timestamp for one in memories], pa.int64()),
         pa.FixedSizeListArray.from_arrays(values, features),
         pa.array([_to_text(one.metadata) for one in memories], pa.string()),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _to_text(metadata: Mapping[str, Any] | None) -> str | None:
@@ -121,31 +125,16 @@ def _columns(path: Path, names: list[str]) -> list[str]:
     return ["agent", "timestamp", "state", *(["metadata"] if "metadata" in names else [])]
 
 
-def _by_agent(path: Path, batch: pa.RecordBatch) -> Iterator[Rows]:
-    """Split a batch where the agent changes."""
-    agents = batch.column("agent").cast(pa.string()).to_pylist()
-    timestamps = batch.column("timestamp").cast(pa.int64()).to_pylist()
-    states = _states(path, batch.column("state"))
-    texts = batch.column("metadata").to_pylist() if "metadata" in batch.schema.names else [None] * len(agents)
-    if None in agents or None in timestamps:
-        raise InvalidInputError(f"{path} has rows without an agent or a timestamp")
-    try:
-        metadata = [None if text is None else json.loads(text) for text in texts]
-    except ValueError as error:
-        raise InvalidInputError(f"column 'metadata' of {path} must hold JSON: {error}") from error
+def _by_agent(path: Path, batch: pa.RecordBatch, first: int) -> Iterator[Rows]:
+    """Split a batch where the agent changes; `first` is the batch's first row in the file."""
+    agents = columns.agents(path, batch.column("agent"), first)
+    timestamps = columns.timestamps(path, batch.column("timestamp"), first)
+    states = columns.states(path, batch.column("state"), first)
+    metadata: list[dict[str, Any] | None] = [None] * len(agents)
+    if "metadata" in batch.schema.names:
+        metadata = columns.metadata(path, batch.column("metadata"), first)
     start = 0
     for agent, rows in itertools.groupby(agents):
         own = slice(start, start + len(list(rows)))
-        yield Rows(agent, timestamps[own], states[own], metadata[own])
+        yield Rows(first + start, agent, timestamps[own], states[own], metadata[own])
         start = own.stop
-
-
-def _states(path: Path, column: Any) -> npt.NDArray[Any]:
-    is_list = any(check(column.type) for check in _LISTS)
-    if not is_list or column.null_count or len(compute.list_value_length(column).unique()) != 1:
-        raise InvalidInputError(f"column 'state' of {path} must hold lists of numbers, all of one length")
-    values = column.flatten()
-    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
-        values = values.cast(pa.float32())
-    states: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
-    return states.reshape(len(column), -1)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from typer.testing import CliRunner
 
 from model_export.sources import load_recording
 from modules_store import KeepAll, Policy, PrecisionWarning, RedisAgentMemory, keys
+from modules_store.cli import app
 from tests.cli.conftest import FIRST
 from tests.store import toy_codec
 
@@ -124,15 +127,31 @@ def columns(**other):
     ("table", "says"),
     [
         ({"agent": ["a"], "state": [[1.0]]}, "must have one column 'timestamp'; it has agent, state"),
-        (columns(agent=[None]), "has rows without an agent or a timestamp"),
+        (columns(agent=["a", None], timestamp=[1, 2], state=[[1.0]] * 2), "row 1, column 'agent'"),
+        (columns(timestamp=[None]), "row 0, column 'timestamp'"),
         (columns(agent=["{a}"]), "braces and control characters are illegal"),
-        (columns(timestamp=[-1]), "timestamps[0] is -1"),
-        (columns(timestamp=["x"]), "cannot read memories"),
+        (columns(timestamp=[-1]), "column 'timestamp': timestamp is -1, not an integer"),
+        (columns(timestamp=["x"]), "column 'timestamp' of"),
+        (columns(timestamp=[0.5]), "holds double; it must hold integers, which are milliseconds, or times"),
         (columns(state=[[float("nan")]]), "not a finite float32"),
         (columns(state=[1.0]), "column 'state'"),
         (columns(state=[["x"]]), "cannot read memories"),
         (columns(state=[None]), "column 'state'"),
-        (columns(metadata=["{"]), "must hold JSON"),
+        (columns(metadata=["{"]), "must hold JSON; row 0: "),
+        (columns(metadata=["[" * 5000]), "must hold JSON; row 0: "),
+        (columns(metadata=['{"a":' * 5000 + "1" + "}" * 5000]), "must hold JSON; row 0: "),
+        (columns(metadata=[5]), "column 'metadata' of"),
+        (columns(metadata=["5"]), "column 'metadata': metadata is of type int, not a mapping"),
+        (columns(metadata=[[1]]), "it must hold JSON text, structs or maps"),
+        (
+            columns(metadata=[{"at": datetime.date(2020, 1, 1)}]),
+            "column 'metadata': metadata['at']: a value of type date",
+        ),
+        (
+            columns(metadata=pa.array([[(1, 2)]], pa.map_(pa.int8(), pa.int8()))),
+            "the key 1, which is not text",
+        ),
+        (columns(metadata=pa.array([[("a", 2)] * 2], pa.map_(pa.string(), pa.int8()))), "keys that differ"),
         (columns(metadata=["[1]"]), "not a mapping"),
         (
             {"agent": ["a", "a"], "timestamp": [1, 2], "state": [[1.0], [1.0, 2.0]]},
@@ -146,6 +165,119 @@ def test_files_that_cannot_be_imported(run, redis_client, file, table, says):
     assert says in refusal
     assert refusal.count("\n") == 1
     assert redis_client.zcard(keys.index("a")) == 0
+
+
+def test_errors_name_agent_row_and_column(run, redis_client, file):
+    count = 1100
+    table = {
+        "agent": ["a"] * 1090 + ["b"] * 10,
+        "timestamp": pa.array(range(count)),
+        "state": pa.array([[1.0, 2.0]] * 1095 + [[1.0, float("nan")]] + [[1.0, 2.0]] * 4),
+    }
+    parquet.write_table(pa.table(table), file)
+    refusal = run("import", file, code=1)
+    assert f"agent 'b', row 1095 of {file}, column 'state': state[1] is nan, not a finite float32" in refusal
+    table["state"] = [[1.0, 2.0]] * count
+    table["timestamp"] = [*range(count - 2), 1097, 1097]
+    parquet.write_table(pa.table(table), file)
+    refusal = run("import", file, "--on-conflict", "skip", code=1)
+    assert f"agent 'b', rows 1090 to 1099 of {file}: timestamps gives 1097 more than once" in refusal
+    table["state"] = [[1.0, 2.0]] * 1098 + [[1.0], [1.0]]
+    parquet.write_table(pa.table(table), file)
+    assert "row 1098 has 1 and row 1024 has 2" in run("import", file, "--on-conflict", "skip", code=1)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.int64(),
+        pa.uint64(),
+        *(
+            pa.timestamp(unit, zone)
+            for unit in ("s", "ms", "us", "ns")
+            for zone in (None, "UTC", "Asia/Tokyo")
+        ),
+        *(pa.duration(unit) for unit in ("s", "ms", "us", "ns")),
+        pa.date64(),
+        pa.date32(),
+    ],
+    ids=str,
+)
+def test_timestamps_of_every_unit(run, redis_client, file, kind):
+    day = 86_400_000
+    times = [FIRST // day * day, FIRST // day * day + day]
+    column = pa.array(times).cast(pa.timestamp("ms"))
+    if pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp(kind.unit)).cast(pa.int64()).cast(kind)
+    elif pa.types.is_date(kind):
+        column = column.cast(kind)
+    else:
+        column = column.cast(pa.int64()).cast(pa.duration("ms") if pa.types.is_duration(kind) else kind)
+        column = column.cast(kind)
+    parquet.write_table(pa.table({"agent": ["a"] * 2, "timestamp": column, "state": [[1.0], [2.0]]}), file)
+    run("import", file)
+    assert [one[0] for one in memories_of(RedisAgentMemory(redis_client), "a")] == times
+
+
+def test_parts_of_a_millisecond(run, redis_client, file):
+    times = pa.array([1_999, 2_000, 3_001]).cast(pa.timestamp("us"))
+    parquet.write_table(pa.table({"agent": ["a"] * 3, "timestamp": times, "state": [[1.0]] * 3}), file)
+    run("import", file)
+    assert [one[0] for one in memories_of(RedisAgentMemory(redis_client), "a")] == [1, 2, 3]
+    times = pa.array([5_001, 5_002]).cast(pa.timestamp("us"))
+    parquet.write_table(pa.table({"agent": ["a"] * 2, "timestamp": times, "state": [[1.0]] * 2}), file)
+    assert "timestamps gives 5 more than once" in run("import", file, code=1)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pa.array([{"n": 1, "in": {"x": [1.5, None]}}, None]),
+        pa.array(['{"n": 1, "in": {"x": [1.5, null]}}', None]).dictionary_encode(),
+        pa.array(['{"n": 1, "in": {"x": [1.5, null]}}', None], pa.large_binary()),
+    ],
+)
+def test_forms_of_metadata(run, redis_client, file, metadata):
+    parquet.write_table(
+        pa.table(columns(agent=["a"] * 2, timestamp=[1, 2], state=[[1.0]] * 2, metadata=metadata)), file
+    )
+    run("import", file)
+    found = [one[2] for one in memories_of(RedisAgentMemory(redis_client), "a")]
+    assert found == [{"n": 1, "in": {"x": [1.5, None]}}, None]
+
+
+def test_maps_are_metadata(run, redis_client, file):
+    metadata = pa.array([[("a", 1), ("b", 2)]], pa.map_(pa.string(), pa.int32()))
+    parquet.write_table(pa.table(columns(metadata=metadata)), file)
+    run("import", file)
+    assert memories_of(RedisAgentMemory(redis_client), "a") == [(1, [1.0], {"a": 1, "b": 2})]
+
+
+def test_what_float16_loses_is_said(server, redis_client, file):
+    def warned(*options):
+        arguments = ["import", str(file), "--redis-url", server.url, "--on-conflict", "skip", *options]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0
+        return result.stderr
+
+    toy_codec.publish(redis_client)
+    states = [[1.0, 47.37 + i / 1000, 8.5, 0, 0, 0] for i in range(20)]
+    table = {"agent": ["a"] * 10 + ["b"] * 10, "timestamp": range(20), "state": states}
+    parquet.write_table(pa.table(table), file)
+    assert warned("--codec", "toy") == ""
+    redis_client.flushall()
+    said = warned()
+    assert (
+        "warning: the built-in codec float16 keeps 11 bits of a value: feature 1, from 47.37 to 47.389"
+        in said
+    )
+    assert "is off by up to 0.014; --codec names another codec" in said
+    assert said.count("\n") == 1
+    assert warned() == ""  # nothing more was stored
+    redis_client.flushall()
+    table["state"] = [[0.5, 1024.0]] * 20
+    parquet.write_table(pa.table(table), file)
+    assert warned() == ""
 
 
 def test_files_that_are_none(run, redis_client, file):

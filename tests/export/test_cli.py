@@ -48,6 +48,23 @@ def test_from_a_file_to_redis(run, tmp_path, states_file, server, redis_client):
     assert "verified on" in verified.output
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "--name must name the codec"),
+        (["--name", "a", "--max-error", "pose"], "--max-error must be GROUP=ERROR"),
+        (["--name", "a", "--max-error", "state=1", "--target-bytes", 4], "either --target-bytes or --max"),
+        (["--name", "a", "--target-bytes", 4, "--checkpoint", "x"], "--checkpoint keeps one training"),
+        (["--config", "missing.json"], "missing.json holds no configuration"),
+    ],
+)
+def test_options_are_refused_before_anything_is_played(run, tmp_path, monkeypatch, options, says):
+    monkeypatch.setattr("model_export.cli_train.load", lambda *_, **__: pytest.fail("played"))
+    result = run("train", tmp_path / "codec", "--environment", "Ant-v5", *options)
+    assert result.exit_code == 1
+    assert says in result.stderr
+
+
 def test_groups_as_options(run, tmp_path, states_file):
     folder = tmp_path / "codec"
     groups = ["--group", "a:0:4:0.5", "--group", "b:4:12:2", "--latent-dim", 9, "--base-compression", 0.5]
@@ -63,7 +80,7 @@ def test_from_a_simulation(run, tmp_path):
     result = run("train", tmp_path, *options, "--kind", "agent")
     assert result.exit_code == 0, result.output
     assert ExportedCodec.load(tmp_path).config.name == "agent"
-    result = run("train", tmp_path, *options)
+    result = run("train", tmp_path, *options, "--name", "a")
     assert result.exit_code == 1
     assert "kind must be one of adversary, agent" in result.output
 
@@ -93,8 +110,8 @@ def test_groups_suggested_from_an_environment_as_json(run):
     ("arguments", "said"),
     [
         (["train", "x"], "either --states or --environment"),
-        (["train", "x", "--states", "no.npy"], "no.npy"),
-        (["train", "x", "--environment", "no_such_env"], "no_such_env"),
+        (["train", "x", "--name", "a", "--states", "no.npy"], "no.npy"),
+        (["train", "x", "--name", "a", "--environment", "no_such_env"], "no_such_env"),
         (["verify", "no-folder", "--states", "no.npy"], "no-folder"),
         (["suggest-groups", "no.npy"], "no.npy"),
         (["suggest-groups", "no-such-source?"], "source must be a file"),
