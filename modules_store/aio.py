@@ -51,7 +51,7 @@ class AsyncRedisAgentMemory(
 ):
     """`RedisAgentMemory` for asyncio: the same methods, arguments, results and errors, awaited.
 
-    Instances may be shared between the tasks of one event loop.
+    Instances may be shared between tasks; each event loop in which one is used has connections of its own.
 
     >>> async with AsyncRedisAgentMemory("redis://127.0.0.1:6379") as memory:
     ...     await memory.store_agent_memory("drone-7", state, {"step": 1})

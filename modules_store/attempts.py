@@ -53,10 +53,12 @@ class Attempts:
         timeout_s = patience.timeout_s
         self._end_s = None if timeout_s is None else time.monotonic() + timeout_s
         self._failures = 0
+        self._may_be_done = False
+        """Whether an attempt at the command may have reached the server."""
 
     def begin(self, command: Command) -> Sequence[Argument]:
         """Return what to send first."""
-        self._failures = 0
+        self._failures, self._may_be_done = 0, False
         return command.arguments
 
     def left_s(self) -> float | None:
@@ -75,6 +77,7 @@ class Attempts:
         the time would be over.
         """
         self._failures += 1
+        self._may_be_done = self._may_be_done or not _nothing_done(error)
         lost = isinstance(error, redis.ConnectionError | redis.TimeoutError)
         if lost and self._end_s is not None and time.monotonic() >= self._end_s:
             raise self._too_late() from error
@@ -83,8 +86,9 @@ class Attempts:
         pause_s = float(_BACKOFF.compute(self._failures))
         if self._end_s is not None and time.monotonic() + pause_s >= self._end_s:
             raise self._too_late() from error
-        # Even where this attempt did nothing, an earlier one may have.
-        return pause_s, command.arguments if command.repeated is None else command.repeated()
+        if self._may_be_done and command.repeated is not None:
+            return pause_s, command.repeated()
+        return pause_s, command.arguments
 
     def _too_late(self) -> errors.DeadlineExceededError:
         return errors.DeadlineExceededError(f"no answer within timeout_s={self._patience.timeout_s:g}")
@@ -93,6 +97,11 @@ class Attempts:
 def _may_repeat(error: redis.RedisError, command: Command) -> bool:
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
         return False
-    if isinstance(error, (*_NOTHING_DONE, UnreachableError)) or str(error).startswith("BUSY "):
+    if _nothing_done(error):
         return True
     return command.repeatable and isinstance(error, redis.ConnectionError | redis.TimeoutError)
+
+
+def _nothing_done(error: redis.RedisError) -> bool:
+    """Return whether the server says that it did not begin, or was never asked."""
+    return isinstance(error, (*_NOTHING_DONE, UnreachableError)) or str(error).startswith("BUSY ")

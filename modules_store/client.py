@@ -87,7 +87,8 @@ class RedisAgentMemory(
         `redis_url` is a URL as redis-py reads it (`redis://`, `rediss://`, `unix://`), or a `redis.Redis`
         with `decode_responses` off, whose connections are used and left open; its `retry` counts for making
         connections alone. `connection_options` are those of `redis.Redis.from_url`, such as `username`,
-        `password`, `ssl_ca_certs`, `max_connections` or `health_check_interval`.
+        `password`, `ssl_ca_certs`, `max_connections` or `health_check_interval`. Where all `max_connections`
+        are in use, a call waits for one.
         `codec` names a published codec and `codec_version` one of its versions, None the latest at the first
         store. Without `codec` each agent stores with the one that it is bound to (see `bind`), and with
         "float16" where it is not. That one is built in, and the first store that misses it publishes it: it

@@ -18,6 +18,7 @@ MemoryStoreError
 ├── FlushError                         a buffer could not store all that waits in it; says how much is left
 ├── ConnectionLostError (ConnectionError)
 │   └── DeadlineExceededError (TimeoutError)  the time that the client gives an operation is over
+│       └── PoolFullError              no connection of the pool came free in that time
 └── ServerError                        the server answered with an error of its own
     ├── AuthenticationFailedError      the user name or password is wrong or missing
     ├── OutOfMemoryError               maxmemory is reached
@@ -112,6 +113,10 @@ class ConnectionLostError(MemoryStoreError, ConnectionError):
 
 class DeadlineExceededError(ConnectionLostError, TimeoutError):
     """An operation took longer than the client's `timeout_s`; the server may have done it."""
+
+
+class PoolFullError(DeadlineExceededError):
+    """All `max_connections` connections were in use until `timeout_s` was over; the command was not sent."""
 
 
 class ServerError(MemoryStoreError):

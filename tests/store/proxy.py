@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 class Proxy:
     """Forwards connections to a Redis server's Unix socket; `lose` says which answers are lost."""
 
-    def __init__(self, server_url: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, server_url: str, tls: ssl.SSLContext | None, port: int) -> None:
         self._path = urlsplit(server_url).path
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.url = f"{'rediss' if tls else 'redis'}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._text, self._left = b"", 0
         self._when_lost: Callable[[], object] = lambda: None
@@ -69,9 +69,9 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy_of(server_url: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+def proxy_of(server_url: str, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Proxy]:
     """Run a proxy of this server, one that speaks TLS where a context is given."""
-    proxy = Proxy(server_url, tls)
+    proxy = Proxy(server_url, tls, port)
     try:
         yield proxy
     finally:
