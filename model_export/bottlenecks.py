@@ -149,6 +149,8 @@ class Rounding(Bottleneck):
 
     @torch.no_grad()
     def initialize(self, latents: Tensor) -> None:
+        if not latents.shape[1]:
+            return
         compressed = self.compress(latents)
         self.code_range.copy_(compressed.abs().amax(dim=0))
         self.prior.initialize(compressed[:FIT_ROWS] * self.code_scale)
@@ -210,6 +212,9 @@ class Scalar(Bottleneck):
     @torch.no_grad()
     def initialize(self, latents: Tensor) -> None:
         """Take one step for all latents, such that their entropies fill the budget; allot levels by them."""
+        if not latents.shape[1]:
+            self.relaxed.fill_(False)
+            return
         self.center.copy_(latents.mean(dim=0))
         centered = latents[:FIT_ROWS] - self.center
         largest = float(centered.abs().max().clamp(min=1e-6))
@@ -288,7 +293,7 @@ class Codebook(Bottleneck):
 
     def __init__(self, dimensions: Sequence[GroupDimensions]) -> None:
         super().__init__()
-        code_dims = {group.latents // group.codes for group in dimensions}
+        code_dims = {group.latents // group.codes for group in dimensions if group.codes} or {1}
         assert len(code_dims) == 1, "all bytes name vectors of one length"
         codes = sum(group.codes for group in dimensions)
         self.codebooks = nn.Parameter(torch.zeros(codes, CENTROIDS, code_dims.pop()))
@@ -317,6 +322,8 @@ class Codebook(Bottleneck):
     @torch.no_grad()
     def initialize(self, latents: Tensor) -> None:
         codes, _, code_dim = self.codebooks.shape
+        if not codes:
+            return
         parts = fit_rows(latents).reshape(-1, codes, code_dim)
         # Zeros change no distance.
         padded = np.pad(parts, ((0, 0), (0, 0), (0, max(0, LEAST_PART - code_dim))))

@@ -20,6 +20,8 @@ MOST_FEATURES = 4096
 """Features of a state, at most. Fitting a codec takes matrices of features times features."""
 
 BOTTLENECK_NAMES = ("rounding", "scalar", "codebook")
+# A word of exact codes has at most so many bytes, as `quantizers.LevelPacker` wants.
+_WORD_BYTES = 6
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,14 @@ class CodecConfig:
         base_compression_level: factor from 0.001 to 1000 on every group's compression.
         bottleneck: "rounding", one INT8 a code, their number by compression; "scalar", few levels a latent,
             packed; "codebook", a byte names one of 256 learned vectors.
-        total_bytes: stored bytes of one state, for "scalar" and "codebook"; at least one a group.
-        binary: features that hold one of two values; their output is one of those two.
+        total_bytes: stored bytes of one state, for "scalar" and "codebook"; at least `exact_bytes` and one a
+            group that has other features. A state without others takes `exact_bytes`, however many are given.
+        binary: features that hold one of two values. They come back exactly.
         one_hot: runs `(start, end)` of features of which exactly one is 1 and the rest 0, each run within one
-            group; so is their output.
-        group_bytes, group_latents: how "scalar" and "codebook" divide `total_bytes`, and the latents of each
-            group. Training fills them in from the data where they are not given.
+            group. They come back exactly.
+        group_bytes, group_latents: how "scalar" and "codebook" divide what `exact_bytes` leave of
+            `total_bytes`, and the latents of each group; 0 for a group of binary and one-hot features alone.
+            Training fills them in from the data where they are not given.
 
     Raises:
         ConfigError: an argument is out of range; the message names it.
@@ -98,8 +102,8 @@ class CodecConfig:
             _check_count("latent_dim", self.latent_dim)
         _check_factor("base_compression_level", self.base_compression_level)
         object.__setattr__(self, "feature_groups", _checked_groups(self.feature_groups, self.input_dim))
-        self._check_bytes()
         self._check_kinds()
+        self._check_bytes()
 
     @property
     def dimensions(self) -> dict[str, GroupDimensions]:
@@ -117,21 +121,22 @@ class CodecConfig:
         }
 
     def _dimensions_by_rule(self) -> dict[str, GroupDimensions]:
-        latent_dim = self.latent_dim or self.input_dim
-        latents = {
-            name: max(1, latent_dim * group.size // self.input_dim)
-            for name, group in self.feature_groups.items()
-        }
+        sizes = self.learned_features
+        total = sum(sizes.values())
+        latent_dim = self.latent_dim or total
+        latents = {name: max(1, latent_dim * size // total) if size else 0 for name, size in sizes.items()}
         # Rounding down leaves over fewer dimensions than groups; those that keep most detail get them.
         left_over = max(0, latent_dim - sum(latents.values()))
-        by_rate = sorted(self.feature_groups, key=lambda name: self.feature_groups[name].compression)
+        by_rate = sorted(filter(sizes.get, sizes), key=lambda name: self.feature_groups[name].compression)
         for name in by_rate[:left_over]:
             latents[name] += 1
         return {
             name: GroupDimensions(
                 features=group.size,
                 latents=latents[name],
-                codes=max(1, int(latents[name] / (group.compression * self.base_compression_level))),
+                codes=max(1, int(latents[name] / (group.compression * self.base_compression_level)))
+                if latents[name]
+                else 0,
             )
             for name, group in self.feature_groups.items()
         }
@@ -139,9 +144,44 @@ class CodecConfig:
     @property
     def codes(self) -> int:
         """Codes of one state (C), one byte each: the bytes that are stored."""
-        if self.total_bytes is not None:
+        if self.total_bytes is not None and any(self.learned_features.values()):
             return self.total_bytes
-        return sum(group.codes for group in self.dimensions.values())
+        if self.total_bytes is not None:
+            return self.exact_bytes
+        return sum(group.codes for group in self.dimensions.values()) + self.exact_bytes
+
+    @property
+    def exact_features(self) -> list[int]:
+        """The features that come back exactly: binary ones, then those of each one-hot run."""
+        return [*self.binary, *(feature for run in self.one_hot for feature in range(*run))]
+
+    @property
+    def learned_features(self) -> dict[str, int]:
+        """How many features of each group are neither binary nor one-hot."""
+        exact = self.exact_features
+        return {
+            name: group.size - sum(group.start <= feature < group.end for feature in exact)
+            for name, group in self.feature_groups.items()
+        }
+
+    @property
+    def exact_words(self) -> tuple[list[int], list[int], list[int]]:
+        """Bytes of each word of exact codes; and of each binary feature, then run: its word, its levels."""
+        levels = [2] * len(self.binary) + [end - start for start, end in self.one_hot]
+        products: list[int] = []
+        word_of = [0] * len(levels)
+        for value in sorted(range(len(levels)), key=lambda value: -levels[value]):
+            fits = (w for w, p in enumerate(products) if p * levels[value] <= 256**_WORD_BYTES)
+            word_of[value] = next(fits, len(products))
+            if word_of[value] == len(products):
+                products.append(1)
+            products[word_of[value]] *= levels[value]
+        return [-(-(product - 1).bit_length() // 8) for product in products], word_of, levels
+
+    @property
+    def exact_bytes(self) -> int:
+        """Bytes of a state's binary and one-hot features, the last ones of its row."""
+        return sum(self.exact_words[0])
 
     def _check_bytes(self) -> None:
         if self.bottleneck not in BOTTLENECK_NAMES:
@@ -157,21 +197,32 @@ class CodecConfig:
         _check_count("total_bytes", self.total_bytes)
         groups = self.feature_groups
         assert self.total_bytes is not None
-        if self.total_bytes < len(groups):
-            raise ConfigError(f"total_bytes is {self.total_bytes}, but {len(groups)} groups need one each")
+        learned = [name for name, size in self.learned_features.items() if size]
+        if self.total_bytes < self.exact_bytes + len(learned):
+            exact = f", binary and one-hot features {self.exact_bytes}" if self.exact_bytes else ""
+            raise ConfigError(
+                f"total_bytes is {self.total_bytes}, but {len(learned)} groups need one each{exact}"
+            )
         for argument in ("group_bytes", "group_latents"):
             given = getattr(self, argument)
             if given is not None:
                 if not isinstance(given, Mapping) or set(given) != set(groups):
                     raise ConfigError(f"{argument} must name each of the groups {', '.join(groups)}")
                 for name, count in given.items():
-                    _check_count(f"{argument}[{name!r}]", count)
+                    if name in learned:
+                        _check_count(f"{argument}[{name!r}]", count)
+                    elif count != 0:
+                        raise ConfigError(f"{argument}[{name!r}] must be 0: all its features are exact")
                 object.__setattr__(self, argument, {name: given[name] for name in groups})
-        given_bytes = self.total_bytes if self.group_bytes is None else sum(self.group_bytes.values())
-        if given_bytes != self.total_bytes:
-            raise ConfigError(f"group_bytes add up to {given_bytes}, not to total_bytes {self.total_bytes}")
+        to_divide = self.codes - self.exact_bytes
+        given_bytes = to_divide if self.group_bytes is None else sum(self.group_bytes.values())
+        if given_bytes != to_divide:
+            exact = f" less {self.exact_bytes} of exact features" if self.exact_bytes else ""
+            raise ConfigError(
+                f"group_bytes add up to {given_bytes}, not to total_bytes {self.total_bytes}{exact}"
+            )
         if self.bottleneck == "codebook" and self.group_bytes is not None and self.group_latents is not None:
-            a_byte = {divmod(self.group_latents[name], self.group_bytes[name]) for name in groups}
+            a_byte = {divmod(self.group_latents[name], self.group_bytes[name]) for name in learned}
             if len(a_byte) > 1 or any(rest for _, rest in a_byte):
                 raise ConfigError(
                     f"group_latents of a codebook must be equally many a byte, not {self.group_latents}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -34,8 +36,11 @@ class Normalizer(nn.Module):
         self.register_buffer("high", torch.full((input_dim,), largest))
 
     @torch.no_grad()
-    def fit(self, states: Tensor) -> None:
-        """Measure the scales of `states`, float32[N, D], N >= 1, within ±`LARGEST_FEATURE`."""
+    def fit(self, states: Tensor, exact: Sequence[int] = ()) -> None:
+        """Measure the scales of `states`, float32[N, D], N >= 1, within ±`LARGEST_FEATURE`.
+
+        The features `exact` get `std` 0: they are coded elsewhere.
+        """
         low, high = torch.aminmax(states, dim=0)
         width = high - low
         constant = width < SMALLEST_WIDTH
@@ -43,6 +48,7 @@ class Normalizer(nn.Module):
         wide = states.double()
         self.mean.copy_(torch.where(constant, low.double(), wide.mean(dim=0)))
         self.std.copy_(torch.where(constant, 0.0, wide.std(dim=0, correction=0)))
+        self.std[list(exact)] = 0.0
         self.low.copy_(low - width)
         self.high.copy_(high + width)
 

@@ -39,6 +39,8 @@ class CodecEncoder(nn.Module):
         super().__init__()
         self.input_dim = vae.input_dim
         self.quantizer = _own_quantizer(vae)
+        self.exact = copy.deepcopy(vae.exact).cpu()
+        self.learned = vae.codes - vae.exact.codes
         scales = vae.normalizer
         inverse_std = scales.inverse_std.double()
         to_values, value_bias = (part.double() for part in vae.bottleneck.to_values())
@@ -68,8 +70,20 @@ class CodecEncoder(nn.Module):
     @torch.jit.export
     def excess(self, states: Tensor, codes: Tensor) -> Tensor:
         """Return how far each of `codes` is from what it must be, see `quantizers`; for verification."""
-        excess: Tensor = self.quantizer.excess(self.values(states), codes)
-        return excess
+        excess: Tensor = self.quantizer.excess(self.values(states), codes[:, : self.learned])
+        if self.exact.codes == 0:
+            return excess
+        apart = self.exact.encode(states) != codes[:, self.learned :]
+        return torch.cat([excess, apart.to(excess.dtype)], dim=1)
+
+    def encode(self, states: Tensor) -> Tensor:
+        """Return the codes, INT8[B, C], without the checks."""
+        learned: Tensor = self.quantizer.encode(self.values(states))
+        if self.exact.codes == 0:
+            return learned
+        if self.learned == 0:
+            return self.exact.encode(states)
+        return torch.cat([learned, self.exact.encode(states)], dim=1)
 
     def forward(self, states: Tensor) -> Tensor:
         if states.dim() != 2 or states.size(1) != self.input_dim:
@@ -78,8 +92,7 @@ class CodecEncoder(nn.Module):
         lowest, highest = torch.aminmax(states)
         if not float(highest) - float(lowest) < float("inf"):
             raise ValueError("a state is not finite: it holds NaN or infinity")
-        codes: Tensor = self.quantizer.encode(self.values(states))
-        return codes
+        return self.encode(states)
 
 
 class CodecDecoder(nn.Module):
@@ -100,9 +113,10 @@ class CodecDecoder(nn.Module):
         super().__init__()
         self.codes = vae.codes
         self.quantizer = _own_quantizer(vae)
-        self.heads = copy.deepcopy(vae.heads).cpu()
+        self.exact = copy.deepcopy(vae.exact).cpu()
+        self.learned = vae.codes - vae.exact.codes
         to_latents, latent_bias = (part.double() for part in vae.bottleneck.from_values())
-        scale, offset = (part.double() for part in vae.output_scales())
+        scale, offset = vae.normalizer.std.double(), vae.normalizer.mean.double()
         linear, enter = vae.decoder_linear.weight.double(), vae.decoder_in.weight.double()
         bias = vae.decoder_out.bias.double() + vae.decoder_linear.bias.double() + linear @ latent_bias
         _add_buffers(
@@ -118,12 +132,15 @@ class CodecDecoder(nn.Module):
 
     def restore(self, codes: Tensor) -> Tensor:
         """Return the states, FLOAT[B, D], without the check."""
-        values = self.quantizer.decode(codes)
+        if self.learned == 0:
+            return self.exact.decode(self.out_bias.unsqueeze(0).expand(codes.size(0), -1), codes)
+        values = self.quantizer.decode(codes[:, : self.learned])
         hidden = torch.mm(values, self.in_weight).add_(self.in_bias).relu_()
         hidden = torch.mm(hidden, self.hidden_weight).add_(self.hidden_bias).relu_()
         outputs = torch.mm(values, self.linear_weight).addmm_(hidden, self.out_weight).add_(self.out_bias)
-        states: Tensor = self.heads(outputs)
-        return states
+        if self.exact.codes == 0:
+            return outputs
+        return self.exact.decode(outputs, codes[:, self.learned :])
 
     def forward(self, codes: Tensor) -> Tensor:
         if codes.dim() != 2 or codes.size(1) != self.codes:
@@ -134,7 +151,8 @@ class CodecDecoder(nn.Module):
 class CodecLatents(nn.Module):
     """The codec's own space as it runs in Redis: codes INT8[B, C] to FLOAT[B, Z], any B >= 1.
 
-    Latents are what the decoder begins with; states that are alike to the codec are near to each other there.
+    Latents are what the decoder begins with, and exact features as 0 or 1; states that are alike to the codec
+    are near to each other there.
     Raises, in the graph: the codes have another shape than [B, C].
     """
 
@@ -145,12 +163,21 @@ class CodecLatents(nn.Module):
         super().__init__()
         self.codes = vae.codes
         self.quantizer = _own_quantizer(vae)
+        self.exact = copy.deepcopy(vae.exact).cpu()
+        self.learned = vae.codes - vae.exact.codes
         weight, bias = vae.bottleneck.from_values()
         _add_buffers(self, weight=weight, bias=bias)
 
     def restore(self, codes: Tensor) -> Tensor:
         """Return the latents, FLOAT[B, Z], without the check."""
-        return functional.linear(self.quantizer.decode(codes), self.weight, self.bias)
+        if self.learned == 0:
+            return self.exact.are_high(codes).to(torch.float32)
+        values = self.quantizer.decode(codes[:, : self.learned])
+        latents = functional.linear(values, self.weight, self.bias)
+        if self.exact.codes == 0:
+            return latents
+        exact = self.exact.are_high(codes[:, self.learned :]).to(latents.dtype)
+        return torch.cat([latents, exact], dim=1)
 
     def forward(self, codes: Tensor) -> Tensor:
         if codes.dim() != 2 or codes.size(1) != self.codes:
@@ -167,8 +194,7 @@ class Unchecked(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         if isinstance(self.module, CodecEncoder):
-            codes: Tensor = self.module.quantizer.encode(self.module.values(rows))
-            return codes
+            return self.module.encode(rows)
         return self.module.restore(rows)
 
 

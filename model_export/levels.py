@@ -29,7 +29,7 @@ def share_bytes(
         total: bytes, at least one a group.
     """
     given = dict.fromkeys(variances, 1)
-    for _ in range(total - len(given)):
+    for _ in range(total - len(given) if given else 0):
         gains = {
             name: importance[name]
             * (water_filled_error(own, 8 * given[name]) - water_filled_error(own, 8 * given[name] + 8))

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from model_export.heads import HeadLoss
+from model_export.config import CodecConfig
 from model_export.vae import FeatureGroupedVAE, VAEOutput
+
+
+class Distortion(nn.Module):
+    """Squared error of learned features in units of their variance, weighed by their groups' importance."""
+
+    weights: Tensor
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        weights = torch.cat([torch.full((g.size,), g.importance) for g in config.feature_groups.values()])
+        weights /= weights.mean()
+        weights[config.exact_features] = 0.0
+        self.register_buffer("weights", weights)
+
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return FLOAT[] of the last layer's outputs and the states normalised, FLOAT[B, D] both."""
+        return ((outputs - target).square() * self.weights).mean()
 
 
 class Loss(NamedTuple):
@@ -20,7 +38,7 @@ class Loss(NamedTuple):
 
 def vae_loss(
     vae: FeatureGroupedVAE,
-    head_loss: HeadLoss,
+    measure: Distortion,
     states: Tensor,
     kl_weight: float = 0.0,
     rate_weight: float = 0.0,
@@ -32,7 +50,7 @@ def vae_loss(
     none. Both are means over their elements, so the weights mean the same for every codec.
     """
     output: VAEOutput = vae(states)
-    distortion = head_loss(output.outputs, output.target, states, vae.heads)
+    distortion = measure(output.outputs, output.target)
     total = distortion + rate_weight * output.bits / vae.input_dim + output.penalty
     if vae.bottleneck.samples_latents:
         divergence = output.mu.square() + output.logvar.exp() - 1 - output.logvar

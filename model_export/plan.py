@@ -31,23 +31,25 @@ def planned(config: CodecConfig, states: Tensor, linear: bool = False) -> CodecC
         return config
     assert config.total_bytes is not None
     scales = Normalizer(config.input_dim)
-    scales.fit(states)
+    scales.fit(states, config.exact_features)
     normalized = scales(states)
-    groups = config.feature_groups
+    groups = {name: config.feature_groups[name] for name, size in config.learned_features.items() if size}
     parts = {name: normalized[:, group.start : group.end] for name, group in groups.items()}
     varying = {name: max(1, int(part.any(dim=0).sum())) for name, part in parts.items()}
     variances = {name: _variances(part) for name, part in parts.items()}
     group_bytes = config.group_bytes or share_bytes(
-        variances, {name: group.importance for name, group in groups.items()}, config.total_bytes
+        variances, {name: group.importance for name, group in groups.items()}, config.codes - config.exact_bytes
     )
     if config.bottleneck == "codebook":
-        whole = max(math.ceil(count / group_bytes[name]) for name, count in varying.items())
+        whole = max((math.ceil(count / group_bytes[name]) for name, count in varying.items()), default=1)
         code_dim = whole if linear else min(CODE_DIM, whole)
         latents = {name: code_dim * size_bytes for name, size_bytes in group_bytes.items()}
     elif linear:
         latents = varying
     else:
         latents = {name: _worth(own, 8 * group_bytes[name]) for name, own in variances.items()}
+    nothing = dict.fromkeys(config.feature_groups, 0)
+    group_bytes, latents = {**nothing, **group_bytes}, {**nothing, **latents}
     return replace(config, group_bytes=group_bytes, group_latents=config.group_latents or latents)
 
 

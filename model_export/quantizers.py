@@ -72,15 +72,16 @@ class LevelPacker(nn.Module):
         for size, number in zip(word_bytes, product, strict=True):
             if not 1 <= size <= BYTES_IN_WORD or number > 256**size:
                 raise ValueError(f"levels that multiply to {number} do not fit into a word of {size} bytes")
-        self.register_buffer("levels", torch.tensor(levels))
-        self.register_buffer("strides", torch.tensor(strides))
-        self.register_buffer("word_of", torch.tensor(word_of))
+        self.register_buffer("levels", torch.tensor(levels, dtype=torch.int64))
+        self.register_buffer("strides", torch.tensor(strides, dtype=torch.int64))
+        self.register_buffer("word_of", torch.tensor(word_of, dtype=torch.int64))
         words = torch.arange(len(word_bytes))
         self.register_buffer("in_word", (self.word_of == words[:, None]).long())
-        self.register_buffer("byte_word", torch.repeat_interleave(words, torch.tensor(word_bytes)))
+        self.register_buffer("byte_word", torch.repeat_interleave(words, torch.tensor(word_bytes, dtype=torch.int64)))
         self.register_buffer("byte_in_word", (self.byte_word == words[:, None]).long())
         self.register_buffer(
-            "byte_weight", torch.tensor([256**i for size in word_bytes for i in range(size)])
+            "byte_weight",
+            torch.tensor([256**i for size in word_bytes for i in range(size)], dtype=torch.int64),
         )
         self.register_buffer("byte_radix", torch.full_like(self.byte_weight, 256))
 

@@ -20,8 +20,7 @@ from model_export.checkpoint import Checkpoint, fingerprint
 from model_export.config import CodecConfig
 from model_export.errors import ConfigError
 from model_export.features import LARGEST_FEATURE, Normalizer
-from model_export.heads import HeadLoss
-from model_export.losses import vae_loss
+from model_export.losses import Distortion, vae_loss
 from model_export.metrics import normalized_rmse
 from model_export.plan import planned
 from model_export.recording import as_numbers
@@ -153,6 +152,8 @@ def train(
     states = as_states("train_states", train_states, config.input_dim)
     held_out = as_states("held_out_states", held_out_states, config.input_dim)
     started = time.perf_counter()
+    if not any(config.learned_features.values()):
+        options = replace(options, steps=0)
     # Everything random happens in here, and the caller's own generator is left as it was.
     with _one_thread(), torch.random.fork_rng():
         torch.manual_seed(options.seed)
@@ -283,7 +284,7 @@ class _Run:
         self.vae = FeatureGroupedVAE.from_config(config, options.hidden_dim)
         self.vae.initialize(states, transform)
         self.vae.to(options.device).eval()
-        self.head_loss = HeadLoss(config).to(options.device)
+        self.measure = Distortion(config).to(options.device)
         self.best_error = _error(self.vae, self.validation)
         self.best_state = _copied(self.vae)
         self.step, self.best_step, self.stale = 0, 0, 0
@@ -331,7 +332,7 @@ class _Run:
         options = self.options
         self.vae.train()
         rows = torch.randint(len(self.states), (options.batch_size,)).to(options.device)
-        loss = vae_loss(self.vae, self.head_loss, self.states[rows], options.kl_weight, options.rate_weight)
+        loss = vae_loss(self.vae, self.measure, self.states[rows], options.kl_weight, options.rate_weight)
         self.optimizer.zero_grad()
         loss.total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.vae.parameters(), LARGEST_GRADIENT)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from model_export.bottlenecks import BOTTLENECKS, FIT_ROWS
 from model_export.config import CodecConfig
+from model_export.exact import ExactFeatures
 from model_export.features import Normalizer
-from model_export.heads import OutputHeads, fit_heads, logits_of_linear
 from model_export.layers import GroupedLinear, principal_axes, shares
 
 # Ridge, as a share of a latent's mean square, where the first decoder is fitted: keeps latents that say the
@@ -23,7 +23,7 @@ class VAEOutput(NamedTuple):
     """What `forward` returns.
 
     Args:
-        outputs: the decoder's last layer, FLOAT[B, D]: normalised states, logits where features are discrete.
+        outputs: the decoder's last layer, FLOAT[B, D]: normalised states; nothing where features are exact.
         target: the states normalised, FLOAT[B, D].
         mu, logvar: mean and log variance of the latents, FLOAT[B, Z].
         bits: what the codes of a state cost, FLOAT[].
@@ -46,7 +46,8 @@ class FeatureGroupedVAE(nn.Module):
         states [B, D] ── normalise ──► x ── two hidden layers ──► mu, logvar [B, Z]      every group by itself
         z = mu + exp(logvar / 2) * noise in training with rounding, else z = mu
         z ── bottleneck ──► codes INT8[B, C] ──► z' [B, Z]                               every group by itself
-        z' ── two hidden layers ──► [B, D] ── heads, denormalise ──► states              all groups together
+        z' ── two hidden layers ──► [B, D] ── denormalise ──► states                     all groups together
+        binary and one-hot features ── ExactFeatures ──► codes INT8[B, E], the last ones ──► the same features
 
     A group's codes depend on its own features only, so that its rate buys its own detail. The decoder sees
     all codes, so that what one group tells about another is used and need not be stored twice. Beside each
@@ -101,7 +102,7 @@ class FeatureGroupedVAE(nn.Module):
         self.decoder_hidden = nn.Linear(narrow_dim, hidden_dim)
         self.decoder_out = nn.Linear(hidden_dim, input_dim)
         self.decoder_linear = nn.Linear(sum(latents), input_dim)
-        self.heads = OutputHeads(self.config)
+        self.exact = ExactFeatures(self.config)
 
     @classmethod
     def from_config(cls, config: CodecConfig, hidden_dim: int = 128) -> FeatureGroupedVAE:
@@ -132,20 +133,31 @@ class FeatureGroupedVAE(nn.Module):
 
     def encode(self, states: Tensor) -> Tensor:
         """Compress FLOAT[B, D] to codes INT8[B, C]."""
-        codes: Tensor = self.bottleneck.quantizer.encode(self.code_values(states))
-        return codes
+        learned = self.bottleneck.quantizer.encode(self.code_values(states))
+        return torch.cat([learned, self.exact.encode(states)], dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Restore FLOAT[B, D] from codes INT8[B, C]."""
-        std, mean = self.output_scales()
-        restored: Tensor = self.heads(self._outputs(self.bottleneck.restore(codes)) * std + mean)
-        return restored
+        learned, exact = self.parted(codes)
+        outputs = self._outputs(self.bottleneck.restore(learned))
+        return self.exact.decode(self.normalizer.invert(outputs), exact)
 
-    def output_scales(self) -> tuple[Tensor, Tensor]:
-        """Return what takes the last layer to the features' units, factor and offset; logits stay."""
-        discrete = self.heads.is_discrete
-        std = torch.where(discrete, torch.ones_like(self.normalizer.std), self.normalizer.std)
-        return std, torch.where(discrete, torch.zeros_like(std), self.normalizer.mean)
+    def compared(self, codes: Tensor) -> Tensor:
+        """Return what memories are compared by, FLOAT[B, Z + K]: latents, and exact features as 0 or 1."""
+        learned, exact = self.parted(codes)
+        latents = self.bottleneck.restore(learned)
+        return torch.cat([latents, self.exact.are_high(exact).to(latents.dtype)], dim=1)
+
+    def excess(self, states: Tensor, codes: Tensor) -> Tensor:
+        """Return how far each of `codes` is from what it must be, see `quantizers`."""
+        learned, exact = self.parted(codes)
+        far = self.bottleneck.quantizer.excess(self.code_values(states), learned)
+        return torch.cat([far, (self.exact.encode(states) != exact).to(far.dtype)], dim=1)
+
+    def parted(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the codes that are learned, and those of exact features."""
+        learned = self.codes - self.exact.codes
+        return codes[:, :learned], codes[:, learned:]
 
     @torch.no_grad()
     def initialize(self, states: Tensor, transform: str = "principal") -> None:
@@ -160,8 +172,8 @@ class FeatureGroupedVAE(nn.Module):
                 Product Quantization", 2013). "none": features as they are, but for constant ones, padded with
                 zeros; plain scalar or product quantisation.
         """
-        self.normalizer.fit(states)
-        fit_heads(self.heads, states)
+        self.normalizer.fit(states, self.config.exact_features)
+        self.exact.fit(states)
         x = self.normalizer(states)
         dimensions = list(self.config.dimensions.values())
         by_group = x.split([group.features for group in dimensions], dim=1)
@@ -186,6 +198,8 @@ class FeatureGroupedVAE(nn.Module):
         return self._latents(self.normalizer(states))[0]
 
     def _first_transform(self, x: Tensor, latents: int, codes: int, transform: str) -> Tensor:
+        if not latents:
+            return x.new_zeros(0, x.shape[1])
         if transform == "none":
             varying = torch.eye(x.shape[1])[x.any(dim=0)][:latents]
             return nn.functional.pad(varying, (0, 0, 0, latents - len(varying)))
@@ -200,9 +214,8 @@ class FeatureGroupedVAE(nn.Module):
         gram = design.T @ design
         gram.diagonal().add_(RIDGE * gram.diagonal().mean())
         solution = torch.linalg.solve(gram, design.T @ x[:FIT_ROWS].double()).to(x.dtype)
-        weight, bias = logits_of_linear(solution[:-1].T, solution[-1], self.heads, self.normalizer)
-        self.decoder_linear.weight.copy_(weight)
-        self.decoder_linear.bias.copy_(bias)
+        self.decoder_linear.weight.copy_(solution[:-1].T)
+        self.decoder_linear.bias.copy_(solution[-1])
 
     def _latents(self, x: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.encoder_hidden(self.encoder_in(x).relu()).relu()

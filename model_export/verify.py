@@ -89,8 +89,8 @@ def verify(vae: FeatureGroupedVAE, exported: ExportedCodec, states: ArrayLike) -
     trained = _Form(
         vae.encode,
         vae.decode,
-        lambda batch, codes: vae.bottleneck.quantizer.excess(vae.code_values(batch), codes),
-        latents=vae.bottleneck.restore,
+        vae.excess,
+        latents=vae.compared,
     )
     _compare(trained, _saved(exported), rows)
     if exported.onnx:
