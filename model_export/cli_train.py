@@ -332,9 +332,23 @@ def _config(
         latent_dim,
         _groups(recording, schema, groups),
         base_compression,
-        binary=() if schema is None else schema.binary,
-        one_hot=() if schema is None else schema.one_hot,
+        **_exact_features(recording, schema),
     )
+
+
+def _exact_features(recording: Recording, schema: StateSchema | None) -> dict[str, Any]:
+    """Return the features that the schema calls binary or one-hot, and others that the environment does."""
+    if schema is None:
+        return {"binary": recording.binary, "one_hot": recording.one_hot}
+    said = {*schema.binary, *(feature for run in schema.one_hot for feature in range(*run))}
+    groups = schema.feature_groups().values()
+    runs = [
+        (start, end)
+        for start, end in recording.one_hot
+        if said.isdisjoint(range(start, end)) and any(g[0] <= start and end <= g[1] for g in groups)
+    ]
+    flags = [feature for feature in recording.binary if feature not in said]
+    return {"binary": (*schema.binary, *flags), "one_hot": (*schema.one_hot, *runs)}
 
 
 def _groups(

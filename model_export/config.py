@@ -195,7 +195,6 @@ class CodecConfig:
                     )
             return
         _check_count("total_bytes", self.total_bytes)
-        groups = self.feature_groups
         assert self.total_bytes is not None
         learned = [name for name, size in self.learned_features.items() if size]
         if self.total_bytes < self.exact_bytes + len(learned):
@@ -203,6 +202,11 @@ class CodecConfig:
             raise ConfigError(
                 f"total_bytes is {self.total_bytes}, but {len(learned)} groups need one each{exact}"
             )
+        self._check_divided(learned)
+
+    def _check_divided(self, learned: list[str]) -> None:
+        """Check what `learned` groups, and the others, are given of the budget."""
+        groups = self.feature_groups
         for argument in ("group_bytes", "group_latents"):
             given = getattr(self, argument)
             if given is not None:

@@ -2,8 +2,8 @@
 
     states FLOAT[B, D] ── encode ──► codes INT8[B, E] ── decode ──► the same values in their columns
 
-A binary feature is a digit of two levels, a one-hot run a digit of as many levels as it has classes; the digits
-share words by mixed radix. They follow the codes that are learned, at the end of a row.
+A binary feature is a digit of two levels, a one-hot run a digit of as many levels as it has classes; the
+digits share words by mixed radix. They follow the codes that are learned, at the end of a row.
 """
 
 import torch

@@ -38,7 +38,9 @@ def planned(config: CodecConfig, states: Tensor, linear: bool = False) -> CodecC
     varying = {name: max(1, int(part.any(dim=0).sum())) for name, part in parts.items()}
     variances = {name: _variances(part) for name, part in parts.items()}
     group_bytes = config.group_bytes or share_bytes(
-        variances, {name: group.importance for name, group in groups.items()}, config.codes - config.exact_bytes
+        variances,
+        {name: group.importance for name, group in groups.items()},
+        config.codes - config.exact_bytes,
     )
     if config.bottleneck == "codebook":
         whole = max((math.ceil(count / group_bytes[name]) for name, count in varying.items()), default=1)

@@ -77,7 +77,9 @@ class LevelPacker(nn.Module):
         self.register_buffer("word_of", torch.tensor(word_of, dtype=torch.int64))
         words = torch.arange(len(word_bytes))
         self.register_buffer("in_word", (self.word_of == words[:, None]).long())
-        self.register_buffer("byte_word", torch.repeat_interleave(words, torch.tensor(word_bytes, dtype=torch.int64)))
+        self.register_buffer(
+            "byte_word", torch.repeat_interleave(words, torch.tensor(word_bytes, dtype=torch.int64))
+        )
         self.register_buffer("byte_in_word", (self.byte_word == words[:, None]).long())
         self.register_buffer(
             "byte_weight",

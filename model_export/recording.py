@@ -31,6 +31,7 @@ class Recording:
             all rows one episode. Agents that met share an episode, so that no split parts them.
         feature_names: D different names, or None where features have none.
         kind: of agent, or None where it has no name.
+        binary, one_hot: features that an environment's space calls so, as in `CodecConfig`.
 
     Raises:
         ConfigError: an argument cannot be right; the message names it, and the feature.
@@ -40,6 +41,8 @@ class Recording:
     episodes: NDArray[np.int64]
     feature_names: tuple[str, ...] | None
     kind: str | None
+    binary: tuple[int, ...]
+    one_hot: tuple[tuple[int, int], ...]
 
     def __init__(
         self,
@@ -47,6 +50,9 @@ class Recording:
         episodes: ArrayLike | None = None,
         feature_names: Sequence[str] | None = None,
         kind: str | None = None,
+        *,
+        binary: Sequence[int] = (),
+        one_hot: Sequence[tuple[int, int]] = (),
     ) -> None:
         names = None if feature_names is None else tuple(feature_names)
         rows = _checked_states(states, names)
@@ -54,6 +60,8 @@ class Recording:
         object.__setattr__(self, "episodes", _checked_episodes(episodes, len(rows)))
         object.__setattr__(self, "feature_names", names)
         object.__setattr__(self, "kind", kind)
+        object.__setattr__(self, "binary", tuple(binary))
+        object.__setattr__(self, "one_hot", tuple(one_hot))
 
     def __len__(self) -> int:
         return len(self.states)
@@ -93,7 +101,14 @@ class Recording:
         return self._rows(~later), self._rows(later)
 
     def _rows(self, chosen: NDArray[np.bool_]) -> Recording:
-        return Recording(self.states[chosen], self.episodes[chosen], self.feature_names, self.kind)
+        return Recording(
+            self.states[chosen],
+            self.episodes[chosen],
+            self.feature_names,
+            self.kind,
+            binary=self.binary,
+            one_hot=self.one_hot,
+        )
 
 
 def as_numbers(argument: str, values: ArrayLike) -> NDArray[Any]:

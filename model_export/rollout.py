@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model_export.errors import ConfigError
 from model_export.recording import Recording, as_numbers, first_held_out
-from model_export.stages import Policy, Stage, open_stage, space_names
+from model_export.stages import Policy, Stage, open_stage, space_kinds, space_names
 from modules_store import codec
 
 # Numbers that tell agents of one kind apart, as in `adversary_2`.
@@ -36,6 +36,7 @@ class Episode:
         rewards: float32[T], what the step earned; float32[T, K] where rewards are vectors; NaN where the
             environment told none. Of any other form, say a mapping, object[T].
         feature_names: of the D features, where the observation has named parts.
+        binary, one_hot: which features the observation's space calls so, as in `CodecConfig`.
     """
 
     agent: str
@@ -45,6 +46,8 @@ class Episode:
     actions: NDArray[Any]
     rewards: NDArray[Any]
     feature_names: tuple[str, ...] | None = None
+    binary: tuple[int, ...] = ()
+    one_hot: tuple[tuple[int, int], ...] = ()
 
 
 class _Step(NamedTuple):
@@ -159,7 +162,14 @@ def record(episodes: Sequence[Episode]) -> Recording:
     """Return the states of one kind's episodes, at least one, one after the other."""
     first = episodes[0]
     numbers = np.repeat([e.number for e in episodes], [len(e.states) for e in episodes])
-    return Recording(stack_states(episodes), numbers, first.feature_names, first.kind)
+    return Recording(
+        stack_states(episodes),
+        numbers,
+        first.feature_names,
+        first.kind,
+        binary=first.binary,
+        one_hot=first.one_hot,
+    )
 
 
 def stack_states(episodes: Sequence[Episode]) -> NDArray[np.float32]:
@@ -195,6 +205,8 @@ def _episode(stage: Stage, agent: str, number: int, taken: Sequence[_Step]) -> E
         states = np.stack([step.state for step in taken])
     except ValueError as error:
         raise ConfigError(f"{agent} observes different numbers of features: {error}") from error
+    space = stage.observation_space(agent)
+    binary, one_hot = space_kinds(space)
     return Episode(
         agent=agent,
         kind=kind_of(agent),
@@ -202,7 +214,9 @@ def _episode(stage: Stage, agent: str, number: int, taken: Sequence[_Step]) -> E
         states=as_numbers(f"observations of {agent}", states),
         actions=_array([step.action for step in taken]),
         rewards=_rewards([step.reward for step in taken]),
-        feature_names=space_names(stage.observation_space(agent)),
+        feature_names=space_names(space),
+        binary=binary,
+        one_hot=one_hot,
     )
 
 

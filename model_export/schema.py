@@ -115,7 +115,14 @@ class StateSchema:
     def apply(self, recording: Recording) -> Recording:
         """Return the recording with this schema's names; raise ConfigError where `check` does."""
         self.check(recording.states)
-        return Recording(recording.states, recording.episodes, self.feature_names, recording.kind)
+        return Recording(
+            recording.states,
+            recording.episodes,
+            self.feature_names,
+            recording.kind,
+            binary=recording.binary,
+            one_hot=recording.one_hot,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return this schema as plain JSON types; what is by default is left out of features."""

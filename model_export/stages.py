@@ -107,6 +107,30 @@ def space_names(space: Any) -> tuple[str, ...] | None:
     return tuple(_named_parts(space, "")) if isinstance(space, spaces.Dict) else None
 
 
+def space_kinds(space: Any) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Return the binary features of a flattened space, and the start and end of each one-hot run."""
+    spaces = optional.load("gymnasium.spaces", "demo")
+    binary: list[int] = []
+    one_hot: list[tuple[int, int]] = []
+
+    def visit(part: Any, start: int) -> None:
+        if isinstance(part, spaces.Dict | spaces.Tuple):
+            for own in part.spaces.values() if isinstance(part, spaces.Dict) else part.spaces:
+                visit(own, start)
+                start += spaces.flatdim(own)
+        elif isinstance(part, spaces.MultiBinary):
+            binary.extend(range(start, start + spaces.flatdim(part)))
+        elif isinstance(part, spaces.Discrete | spaces.MultiDiscrete):
+            counts = [part.n] if isinstance(part, spaces.Discrete) else part.nvec.ravel()
+            for count in map(int, counts):
+                if count > 1:
+                    one_hot.append((start, start + count))
+                start += count
+
+    visit(space, 0)
+    return tuple(binary), tuple(one_hot)
+
+
 def _checked_space(space: Any, agent: str) -> Any:
     """Return the space; raise ConfigError where its observations are no fixed, usual number of features."""
     spaces = optional.load("gymnasium.spaces", "demo")

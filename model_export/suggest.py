@@ -80,7 +80,7 @@ def suggest_groups(recording: Recording, groups: int | None = None) -> StateSche
     Raises:
         ConfigError: `groups` is less than 1, or more than there are units.
     """
-    kinds, one_hots = _kinds(recording.states)
+    kinds, one_hots = _kinds(recording)
     starts = _unit_starts(kinds, one_hots)
     if groups is not None and not 1 <= groups <= len(starts):
         raise ConfigError(f"groups must be from 1 to {len(starts)} for this recording, not {groups}")
@@ -94,7 +94,7 @@ def suggest_groups(recording: Recording, groups: int | None = None) -> StateSche
 
 def summarize_groups(recording: Recording, schema: StateSchema) -> list[GroupSummary]:
     """Return what the groups of a schema are made of in a recording that fits it."""
-    kinds, _ = _kinds(recording.states)
+    kinds, _ = _kinds(recording)
     correlations = _correlations(recording.states)
     varies = np.array(kinds) != "constant"
     found = []
@@ -106,8 +106,9 @@ def summarize_groups(recording: Recording, schema: StateSchema) -> list[GroupSum
     return found
 
 
-def _kinds(states: NDArray[np.float32]) -> tuple[list[str], list[Span]]:
+def _kinds(recording: Recording) -> tuple[list[str], list[Span]]:
     """Return the kind of each feature, `constant` among them, and the one-hots."""
+    states = recording.states
     low, high = states.min(axis=0), states.max(axis=0)
     constant = low == high
     two_values = ((states == low) | (states == high)).all(axis=0)
@@ -116,7 +117,12 @@ def _kinds(states: NDArray[np.float32]) -> tuple[list[str], list[Span]]:
     binary = two_values & (changes >= CHANGES)
     kinds = np.where(constant, "constant", np.where(binary, "binary", "continuous")).tolist()
     flags = two_values & (low >= 0) & (high <= 1) & ((low == 0) | (low == 1)) & ((high == 0) | (high == 1))
-    one_hots = _one_hots(states, flags, constant)
+    known = recording.one_hot
+    found = _one_hots(states, flags, constant)
+    others = [own for own in found if all(own[1] <= start or own[0] >= end for start, end in known)]
+    one_hots = sorted([*known, *others])
+    for feature in recording.binary:
+        kinds[feature] = "binary" if low[feature] < high[feature] else "constant"
     for start, end in one_hots:
         kinds[start:end] = ["one_hot"] * (end - start)
     return kinds, one_hots

@@ -76,7 +76,7 @@ def test_json_round_trip(config: CodecConfig):
 
 @pytest.mark.parametrize("bottleneck", ["scalar", "codebook"])
 @pytest.mark.parametrize(
-    "divided", [{}, {"group_bytes": {"a": 1, "b": 3}, "group_latents": {"a": 2, "b": 6}}]
+    "divided", [{}, {"group_bytes": {"a": 3, "b": 0}, "group_latents": {"a": 6, "b": 0}}]
 )
 def test_json_round_trip_of_a_budget_and_of_discrete_features(bottleneck: str, divided: dict):
     config = CodecConfig(
