@@ -7,5 +7,5 @@ read_globals = {
   "agents", "arguments", "chunks", "codec", "companions", "directory", "documents", "errors", "layout",
   "layout_keys", "layout_mixed", "layout_packed", "memo", "memories", "mending", "nearest",
   "packed_pages", "packed_reading", "packed_writing", "policy", "priorities", "random", "ranks", "recall", "retentions",
-  "sampling", "segments", "store", "stream", "timestamps", "tokens", "trim", -- lua/include
+  "sampling", "segments", "state", "store", "stream", "timestamps", "tokens", "trim", -- lua/include
 }

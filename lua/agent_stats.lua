@@ -4,16 +4,17 @@
      KEYS[6] importance. KEYS[7] sizes. KEYS[8] priorities.
      ARGV[1] sample, how many memories to look at, at equal distances from the oldest to the newest.
      Returns {memories, oldest or false, newest or false, agent metadata or false, memory_system or false,
-     bytes, sampled, forms, layout}. bytes are those of the index, both documents, the stream, the tokens, the
-     companions, and of the values and the metadata of the sample. sampled is how many of the sample have a
-     value, forms are {generation, version, bytes of their values, number} of those. layout is keys, packed or
-     mixed, while the agent is converted.
+     bytes, sampled, forms, layout}. bytes are those of the index, the documents and the state, the stream,
+     the tokens, the companions, and of the values and the metadata of the sample. sampled is how many of the
+     sample have a value, forms are {generation, version, bytes of their values, number} of those. layout is
+     keys, packed or mixed, while the agent is converted.
      Errors MEMERR BADARG WRONGTYPE.
      Cost O(sample log N). ]]
 -- @include errors
 -- @include arguments
 -- @include codec
 -- @include layout
+-- @include state
 
 local function usage(...)
   local bytes = 0
@@ -57,7 +58,8 @@ return errors.guard(function()
   local found = memory:read(sample_of(memory, count, wanted))
   local of_values, of_metadata = memory:usage(found.page)
   local companions = usage(KEYS[6], KEYS[7], KEYS[8])
-  local index, documents_of = usage(KEYS[1], KEYS[1] .. ':older'), usage(agent_key, codec_key)
+  local index = usage(KEYS[1], KEYS[1] .. ':older')
+  local documents_of = usage(agent_key, codec_key, state.key(KEYS[1]))
   local bytes = { index, documents_of, usage(KEYS[4]), usage(KEYS[5]), companions }
   bytes[6], bytes[7] = of_values, of_metadata
   local oldest, newest = memory:last(memory:oldest(1)) or false, memory:last(memory:newest(0, 1)) or false

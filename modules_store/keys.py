@@ -92,6 +92,11 @@ def tokens(agent_id: str) -> str:
     return f"agent:{{{agent_id}}}:tokens"
 
 
+def state(agent_id: str) -> str:
+    """Hash of what a store needs to know of one agent: `newest`, the highest timestamp that it ever had."""
+    return f"agent:{{{agent_id}}}:state"
+
+
 def documents_of(agent_id: str) -> list[str]:
     """The keys that scripts which write get: index, metadata and memory system of one agent."""
     return [index(agent_id), agent_metadata(agent_id), agent_memory_system(agent_id)]

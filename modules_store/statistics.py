@@ -33,7 +33,7 @@ class AgentStats:
     newest: int | None
     bytes: Mapping[str, int]
     """Of the server's memory, by family of keys: values, metadata, index, companions, stream, tokens,
-    documents. Those of values and metadata are reckoned from the sample."""
+    documents (the state among them). Those of values and metadata are reckoned from the sample."""
     raw_bytes: int
     """What the states would take as float32."""
     stored_bytes: int

@@ -2,6 +2,7 @@
 -- @include layout
 -- @include companions
 -- @include priorities
+-- @include state
 -- @include stream
 -- @include tokens
 local memories = {}
@@ -39,7 +40,7 @@ end
 function memories.forget(memory)
   local index = memory.index
   local others = { priorities.key(index), unpack(companions.keys(index)) }
-  redis.call('UNLINK', stream.key(index), tokens.key(index), unpack(others))
+  redis.call('UNLINK', stream.key(index), tokens.key(index), state.key(index), unpack(others))
 end
 
 return memories

@@ -7,6 +7,7 @@
 -- @include codec
 -- @include companions
 -- @include priorities
+-- @include state
 -- @include stream
 -- @include memories
 -- @include trim
@@ -51,18 +52,20 @@ function store.number(plan, batch, given)
   setmetatable(plan, LAZY)
   plan.newest_last = not given
   local last = plan.policy.stream_entries and stream.last(memory.index)
+  plan.highest = state.newest(memory.index)
   if given then
     memory:must_be_new(given)
     if last then
       stream.must_follow(memory.agent, last, given)
     end
     plan.ids = given
-  else
-    local newest = memory:last(memory:newest(0, 1)) -- after the newest all are new
-    if last and last > tonumber(newest or 0) then
-      newest = string.format('%.0f', last)
+    for _, id in ipairs(given) do
+      plan.highest = math.max(plan.highest, tonumber(id))
     end
-    plan.numbers = timestamps.following(newest, batch)
+  else
+    local newest = tonumber(memory:last(memory:newest(0, 1)) or -1)
+    plan.numbers = timestamps.following(math.max(plan.highest, newest, last or 0), batch)
+    plan.highest = plan.numbers[batch]
   end
 end
 
@@ -71,6 +74,9 @@ local function describe(plans)
   for i, plan in ipairs(plans) do
     local memory, metadata = plan.memory, plan.metadata
     local ok, refusal = true, nil
+    if plan.newest_last then
+      memory:undescribe(plan) -- documents that stayed where Redis has evicted their memories
+    end
     if #metadata > 0 then
       ok, refusal = pcall(memory.describe, memory, plan)
     end
@@ -126,6 +132,7 @@ function store.carry_out(plans, token)
       redis.call(unpack(update))
     end
     add_and_trim(plan)
+    state.note(plan.memory.index, plan.highest)
     firsts[i] = tonumber((plan.numbers or plan.ids)[1])
     tokens.keep(plan.memory.index, token, string.format('%.0f', firsts[i]))
   end

@@ -44,15 +44,11 @@ function timestamps.now()
   return now[1] * 1000 + math.floor(now[2] / 1000)
 end
 
--- `count` timestamps in a row, numbers, for new memories: from this millisecond on, but after `newest`, the
--- newest id or nil.
+-- `count` timestamps in a row, numbers, for new memories: from this millisecond on, but after `newest`.
 function timestamps.following(newest, count)
-  local first = timestamps.now()
-  if newest then
-    first = math.max(first, newest + 1)
-  end
+  local first = math.max(timestamps.now(), newest + 1)
   if first > timestamps.largest - count + 1 then
-    errors.refuse('BADARG', 'no timestamps are left after ' .. newest)
+    errors.refuse('BADARG', 'no timestamps are left after ' .. to_id(newest))
   end
   local numbers = {}
   for i = 1, count do

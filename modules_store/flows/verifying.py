@@ -41,6 +41,7 @@ _TYPES = (
     (keys.priorities, "zset"),
     (keys.stream, "stream"),
     (keys.tokens, "list"),
+    (keys.state, "hash"),
 )
 
 

@@ -161,7 +161,7 @@ def test_trims_value_metadata_and_index(node):
     calls.store(node, toy_codec.states(12), threshold=10, timestamps=list(range(12)), metadata=["{}"] * 12)
     kept = [int(member) for member in node.zrange(keys.index("a"), 0, -1)]
     assert kept == list(range(2, 12))
-    expected = {keys.index("a"), keys.agent_metadata("a"), keys.agent_memory_system("a")}
+    expected = {keys.index("a"), keys.agent_metadata("a"), keys.agent_memory_system("a"), keys.state("a")}
     expected |= {name("a", t) for t in kept for name in (keys.memory, keys.memory_metadata)}
     assert {key.decode() for key in calls.contents(node)} == expected
 

@@ -21,6 +21,7 @@ def test_exactly_the_keys_of_the_schema(store, toy):
         keys.agent_metadata("a"),
         keys.agent_memory_system("a"),
         keys.tokens("a"),
+        keys.state("a"),
         *(keys.memory("a", timestamp) for timestamp in timestamps),
         keys.memory_metadata("a", timestamps[0]),
         keys.memory_metadata("a", timestamps[2]),

@@ -28,7 +28,7 @@ def test_numbers_of_an_agent(open_store, toy):
         taken["metadata"] += toy.memory_usage(keys.memory_metadata("a", t))
     taken |= {"index": toy.memory_usage(keys.index("a")), "companions": toy.memory_usage(keys.sizes("a"))}
     taken |= {"stream": toy.memory_usage(keys.stream("a")), "tokens": toy.memory_usage(keys.tokens("a"))}
-    documents = (keys.agent_metadata("a"), keys.agent_memory_system("a"))
+    documents = (keys.agent_metadata("a"), keys.agent_memory_system("a"), keys.state("a"))
     taken["documents"] = sum(toy.memory_usage(key) for key in documents)
     assert stats.bytes == taken
 

@@ -42,7 +42,7 @@ def test_value_metadata_and_index_go_together(server, toy):
     kept = indexed(toy, "a")
     assert len(kept) == 17
     expected = {keys.index("a"), keys.agent_metadata("a"), keys.agent_memory_system("a")}
-    expected.add(keys.tokens("a"))
+    expected |= {keys.tokens("a"), keys.state("a")}
     expected |= {keys.memory("a", t) for t in kept} | {keys.memory_metadata("a", t) for t in kept}
     assert {key.decode() for key in toy.scan_iter("agent:*")} == expected
 
