@@ -23,11 +23,20 @@ _NOTHING_DONE = (
     exceptions.TryAgainError,
     exceptions.ClusterDownError,
     exceptions.MasterDownError,
+    exceptions.ReadOnlyError,
 )
+# Without a class that all of redis-py's parsers know, in all its versions.
+_CODES_OF_NOTHING_DONE = ("BUSY ", "LOADING ", "TRYAGAIN ", "CLUSTERDOWN ", "MASTERDOWN ", "READONLY ")
 
 
 class UnreachableError(redis.ConnectionError):  # type: ignore[misc]  # redis-py 4 has no types
     """There was no connection to send the command over."""
+
+
+def is_of_replica(error: redis.RedisError) -> bool:
+    """Return whether a replica refuses: what the address leads to now may be another server."""
+    is_known = isinstance(error, exceptions.ReadOnlyError | exceptions.MasterDownError)
+    return is_known or str(error).startswith(("READONLY ", "MASTERDOWN "))
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,8 @@ class Attempts:
 def _may_repeat(error: redis.RedisError, command: Command) -> bool:
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
         return False
+    if is_of_replica(error) and command.may_fail_on_replica:
+        return False
     if _nothing_done(error):
         return True
     return command.repeatable and isinstance(error, redis.ConnectionError | redis.TimeoutError)
@@ -104,4 +115,5 @@ def _may_repeat(error: redis.RedisError, command: Command) -> bool:
 
 def _nothing_done(error: redis.RedisError) -> bool:
     """Return whether the server says that it did not begin, or was never asked."""
-    return isinstance(error, (*_NOTHING_DONE, UnreachableError)) or str(error).startswith("BUSY ")
+    is_known = isinstance(error, (*_NOTHING_DONE, UnreachableError))
+    return is_known or str(error).startswith(_CODES_OF_NOTHING_DONE)

@@ -20,6 +20,8 @@ class Command:
     repeatable: bool
     repeated: Callable[[], tuple[Argument, ...]] | None = None
     """Makes the arguments of a repetition, where they are others."""
+    may_fail_on_replica: bool = False
+    """Whether the flow goes another way where a replica refuses, so that it is not sent again."""
 
     def model(self) -> str | None:
         """Return the key of the model that the command runs, None where it runs none."""

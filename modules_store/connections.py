@@ -29,7 +29,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError
 from redis.retry import Retry
 
 from modules_store import errors, urls
-from modules_store.attempts import UnreachableError
+from modules_store.attempts import UnreachableError, is_of_replica
 from modules_store.commands import Argument
 
 R = TypeVar("R", redis.Redis, redis.asyncio.Redis)
@@ -94,8 +94,10 @@ class Connections:
             if end_s is not None:
                 connection._sock.settimeout(connection.socket_timeout)
             return reply
-        except redis.ResponseError:
-            if end_s is not None:
+        except redis.ResponseError as error:
+            if is_of_replica(error):
+                connection.disconnect()
+            elif end_s is not None:
                 connection._sock.settimeout(connection.socket_timeout)
             raise
         except BaseException:
@@ -203,7 +205,9 @@ class AsyncConnections:
         try:
             await connection.send_command(*arguments)
             return await self._redis.parse_response(connection, arguments[0])
-        except redis.ResponseError:
+        except redis.ResponseError as error:
+            if is_of_replica(error):
+                await connection.disconnect(nowait=True)
             raise
         except BaseException:
             await connection.disconnect(nowait=True)  # its next answer would be that to this command

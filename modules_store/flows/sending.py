@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator
 from typing import Any
 
@@ -70,7 +71,10 @@ def _call_function(call: ScriptCall) -> Commands[Any]:
             raise
     try:
         # Where another client was faster, replacing the library by itself does no harm.
-        yield command("FUNCTION LOAD", "REPLACE", scripts.library().text)
+        yield dataclasses.replace(
+            command("FUNCTION LOAD", "REPLACE", scripts.library().text),
+            may_fail_on_replica=bool(call.script.flags),
+        )
     except (ReadOnlyError, OutOfMemoryError):
         if not call.script.flags:
             raise
