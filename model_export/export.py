@@ -102,29 +102,37 @@ class ExportedCodec:
         folder = Path(folder)
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"{folder} holds no exported codec: {error}") from error
         if not isinstance(manifest, dict) or manifest.get("format") != MANIFEST_FORMAT:
             raise ConfigError(f"{folder}/manifest.json is not of format {MANIFEST_FORMAT}")
+        names = manifest.get("files")
+        if not isinstance(names, dict) or not {"encoder.pt", "decoder.pt"} <= names.keys():
+            raise ConfigError(f"{folder}/manifest.json must name the files encoder.pt and decoder.pt")
+        if any(name != Path(name).name for name in names):
+            raise ConfigError(f"{folder}/manifest.json names files outside of its folder")
         try:
-            blobs = {name: (folder / name).read_bytes() for name in manifest["files"]}
-        except OSError as error:
+            blobs = {name: (folder / name).read_bytes() for name in names}
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{folder} holds no exported codec: {error}") from error
         if {name: _sha256(blob) for name, blob in blobs.items()} != manifest["files"]:
             raise ConfigError(
                 f"the files in {folder} are not those that its manifest names: content hashes differ"
             )
         known = ("format", "config", "metrics", "files", "history")
-        return cls(
-            CodecConfig.from_dict(manifest["config"]),
-            blobs["encoder.pt"],
-            blobs["decoder.pt"],
-            manifest["metrics"],
-            {Path(name).stem: blob for name, blob in blobs.items() if name.endswith(".onnx")},
-            tuple(manifest["history"]),
-            {name: value for name, value in manifest.items() if name not in known},
-            blobs.get("latents.pt"),
-        )
+        try:
+            return cls(
+                CodecConfig.from_dict(manifest["config"]),
+                blobs["encoder.pt"],
+                blobs["decoder.pt"],
+                dict(manifest["metrics"]),
+                {Path(name).stem: blob for name, blob in blobs.items() if name.endswith(".onnx")},
+                tuple(manifest["history"]),
+                {name: value for name, value in manifest.items() if name not in known},
+                blobs.get("latents.pt"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"{folder}/manifest.json does not describe a codec: {error!r}") from error
 
     def modules(self) -> tuple[Any, Any]:
         """Load encoder and decoder for use in this process, on the CPU."""

@@ -159,7 +159,7 @@ class StateSchema:
             # JSON is not read as YAML, to which 1e3 is text.
             document = json.loads(text) if _is_json(path) else yaml.safe_load(text)
             return cls.from_dict(document)
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise ConfigError(f"cannot read a schema from {path}: {error}") from error
 
     def save(self, path: str | Path) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -126,5 +125,5 @@ def _read_arrays(path: Path) -> Recording:
             return Recording(loaded)
         with loaded:
             return Recording(loaded["states"], loaded.get("episodes"))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ConfigError(f"cannot read states from {path}: {error}") from error
+    except Exception as error:  # NumPy and zipfile raise a dozen kinds on damaged files
+        raise ConfigError(f"cannot read states from {path}: {error or type(error).__name__}") from error

@@ -52,7 +52,7 @@ def errors_without_traceback(
     except Exception as error:
         if not isinstance(error, (MemoryStoreError, *expected)):
             raise
-        typer.echo(f"{program}: {error}", err=True)
+        typer.echo(f"{program}: {' '.join(str(error).splitlines())}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None

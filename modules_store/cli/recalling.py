@@ -167,5 +167,5 @@ def _parse_state(text: str) -> list[float]:
     try:
         values = json.loads(text) if text.lstrip().startswith("[") else text.split(",")
         return [float(value) for value in values]
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"--state is {text!r}, not numbers with commas in between") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInputError(f"--state is {text[:100]!r}, not numbers with commas in between") from error

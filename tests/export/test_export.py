@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -157,3 +158,26 @@ def test_verification_notices_another_decoder(trained, exported, states, held_ou
 
 def test_verification_without_the_model(exported, held_out):
     assert verify_exported(exported, held_out).states > len(held_out)
+
+
+EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "[]",
+        '{"format": 2}',
+        '{"format": 2, "files": ["encoder.pt", "decoder.pt"]}',
+        '{"format": 2, "files": {"encoder.pt": "", "decoder.pt": "", "../x": ""}}',
+        json.dumps({"format": 2, "files": dict.fromkeys(["encoder.pt", "decoder.pt"], EMPTY)}),
+    ],
+    ids=range(6),
+)
+def test_forged_manifests_are_one_error(tmp_path, text):
+    for name in ("encoder.pt", "decoder.pt"):
+        (tmp_path / name).touch()
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ConfigError):
+        ExportedCodec.load(tmp_path)

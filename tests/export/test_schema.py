@@ -202,3 +202,10 @@ def test_files_out_of_reach(schema, tmp_path):
         StateSchema.load(tmp_path / "missing.yaml")
     with pytest.raises(InvalidInputError, match="cannot write .*no-folder"):
         schema.save(tmp_path / "no-folder" / "schema.json")
+
+
+@pytest.mark.parametrize("name", ["schema.json", "schema.yaml"])
+def test_a_schema_of_brackets(tmp_path, name):
+    (tmp_path / name).write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match="cannot read a schema"):
+        StateSchema.load(tmp_path / name)

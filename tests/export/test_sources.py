@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import zipfile
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import csv, feather, parquet
+from typer.testing import CliRunner
 
+from model_export.cli import app
 from model_export.errors import ConfigError, MissingDependencyError
 from model_export.publish import publish
 from model_export.schema import SchemaEntry, StateSchema
@@ -287,3 +290,48 @@ def test_memories_that_cannot_be_used(server, memories, states):
         load_recording("redis://127.0.0.1:port")
     with pytest.raises(ConnectionLostError):
         load_recording("unix:///no/such/socket")
+
+
+def npy(shape="(2, 3)", descr="'<f4'", rest="}\n"):
+    """Return a file of NumPy with this header, and 24 bytes."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, {rest}".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(24)
+
+
+@pytest.mark.parametrize("name", ["states.npy", "states.npz"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        npy("(100000000000, 3)"),
+        npy(f"({10**18}, {10**9})"),
+        npy("(-5, 3)"),
+        npy(descr="('a',)"),
+        npy(descr="(" * 30_000),
+        npy(rest="\n\0"),
+        npy()[:-1],
+        b"PK\x03\x04" + bytes(50),
+    ],
+    ids=range(9),
+)
+def test_forged_arrays_are_one_error(tmp_path, name, content):
+    path = tmp_path / name
+    if name.endswith(".npz") and not content.startswith(b"PK"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("states.npy", content)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match="cannot read states from"):
+        load_recording(path)
+    result = CliRunner().invoke(app, ["suggest-groups", str(path)])
+    assert (result.exit_code, result.stderr.strip().count("\n")) == (1, 0)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(6, 1), (8, 99)], ids=["encrypted", "unknown compression"])
+def test_archives_that_cannot_be_unpacked(tmp_path, offset, value):
+    np.savez(tmp_path / "states.npz", states=STATES)
+    content = bytearray((tmp_path / "states.npz").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + offset + 2] = content[offset] = value
+    (tmp_path / "states.npz").write_bytes(content)
+    with pytest.raises(ConfigError, match="cannot read states from"):
+        load_recording(tmp_path / "states.npz")
