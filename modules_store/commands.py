@@ -35,10 +35,12 @@ class Token:
     def __init__(self) -> None:
         self._text = secrets.token_urlsafe(9)
         self._made_s = time.monotonic()
+        self.may_be_done = False
+        """Whether the store may have been sent before, by another operation."""
 
     def text(self, *, again: bool) -> str:
         """Return the argument; a repetition's says how many milliseconds ago the first may have been."""
-        if not again:
+        if not (again or self.may_be_done):
             return self._text
         return f"{self._text} {1000 * (time.monotonic() - self._made_s):.0f}"
 

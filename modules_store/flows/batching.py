@@ -30,22 +30,24 @@ class Batch:
     """Of `checks.metadata`, one for each state."""
 
 
-def store_batches(systems: MemorySystems, batches: Sequence[Batch], firsts: dict[str, int]) -> Flow[None]:
+def store_batches(
+    systems: MemorySystems, batches: Sequence[Batch], firsts: dict[str, int], token: Token
+) -> Flow[None]:
     """Store the batches of different agents, together all or none; in a cluster those of each slot.
 
     The first timestamp of each goes to `firsts` as soon as it is stored: where this fails, `firsts` says
-    which batches were stored before.
+    which batches were stored before. `token` is the mark of this store, in each slot.
     """
     if systems.may_mix_slots:
         try:
-            yield from _store_together(systems, batches, firsts)
+            yield from _store_together(systems, batches, firsts, token)
             return
         except ResponseError as error:
             if not isinstance(error, ClusterCrossSlotError) and "CROSSSLOT" not in str(error):
                 raise
         systems.may_mix_slots = False
     for of_slot in _by_slot(batches):
-        yield from _store_together(systems, of_slot, firsts)
+        yield from _store_together(systems, of_slot, firsts, token)
 
 
 def _by_slot(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
@@ -55,7 +57,9 @@ def _by_slot(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
     yield from slots.values()
 
 
-def _store_together(systems: MemorySystems, batches: Sequence[Batch], firsts: dict[str, int]) -> Flow[None]:
+def _store_together(
+    systems: MemorySystems, batches: Sequence[Batch], firsts: dict[str, int], token: Token
+) -> Flow[None]:
     """Store batches with one call, those of one codec, and of one policy, next to each other."""
     by_system: dict[Codec, dict[Policy, list[Batch]]] = {}
     for batch in batches:
@@ -66,7 +70,7 @@ def _store_together(systems: MemorySystems, batches: Sequence[Batch], firsts: di
         rows = [row for some in policies.values() for batch in some for row in batch.rows]
         routing = keys.index(ordered[0].agent_id)
         forms.append((yield from queued.prepare(systems, routing, codec, b"".join(rows), len(rows))))
-    reply = yield from run(_call(by_system, ordered, forms))
+    reply = yield from run(_call(by_system, ordered, forms, token))
     firsts.update(zip((batch.agent_id for batch in ordered), map(int, reply), strict=True))
 
 
@@ -74,6 +78,7 @@ def _call(
     by_system: dict[Codec, dict[Policy, list[Batch]]],
     ordered: Sequence[Batch],
     forms: Sequence[tuple[bytes, str]],
+    token: Token,
 ) -> ScriptCall:
     memory_systems = [
         [
@@ -92,6 +97,6 @@ def _call(
         json.dumps(memory_systems, ensure_ascii=False),
         json.dumps(given),
         b"".join(states for states, _ in forms),
-        Token(),
+        token,
         *(metadata if any(metadata) else ()),
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from modules_store import checks, codec, errors
 from modules_store.codec import Codec
+from modules_store.commands import Token
 from modules_store.flows import Flow, RedisError
 from modules_store.flows.batching import Batch, store_batches
 from modules_store.flows.systems import MemorySystems
@@ -36,6 +37,14 @@ class _Waiting:
         return has_same_codec and (self.timestamp is None) == (other.timestamp is None)
 
 
+@dataclass(slots=True)
+class _Call:
+    """Batches that are stored together. Until it is answered it is sent again as it was, with its token."""
+
+    batches: list[Batch]
+    token: Token
+
+
 class Buffer:
     """States that wait to be stored, by agent, each agent's in their order."""
 
@@ -47,6 +56,8 @@ class Buffer:
             raise errors.InvalidInputError(f"age_s is {age_s!r}, not a number of seconds from 0")
         self._age_s = age_s
         self._waiting: dict[str, list[_Waiting]] = {}
+        self._unanswered: list[_Call] = []
+        """Of states that wait those that may be stored."""
         self._given: set[tuple[str, int]] = set()
         self._count = 0
         self._began_s = 0.0
@@ -73,13 +84,20 @@ class Buffer:
         """
         # Taken out first: what comes meanwhile, from another task, waits for the next flush.
         left, self._waiting, self._given, self._count = self._waiting, {}, set(), 0
+        unanswered, self._unanswered = self._unanswered, []
+        for call in unanswered:
+            call.token.may_be_done = True
         refused: dict[str, list[_Waiting]] = {}
         problem: errors.MemoryStoreError | None = None
         agents_a_call = len(left)
         try:
             while left:
-                batches = _first_batches(left, agents_a_call)
-                found = yield from self._store(batches, left)
+                if not unanswered:
+                    unanswered.append(_Call(_first_batches(left, agents_a_call), Token()))
+                batches = unanswered[0].batches
+                found, is_answered = yield from self._store(unanswered[0], left)
+                if is_answered:
+                    del unanswered[0]
                 if isinstance(found, errors.ConnectionLostError | errors.OutOfMemoryError):
                     problem = found  # that is not about one agent
                     break
@@ -89,6 +107,7 @@ class Buffer:
                 elif found is not None:
                     agents_a_call = 1
         finally:
+            self._unanswered = unanswered + self._unanswered
             came_meanwhile, self._waiting, self._given, self._count = self._waiting, {}, set(), 0
             for entries in (refused, left, came_meanwhile):
                 self._take(entries)
@@ -98,23 +117,29 @@ class Buffer:
             ) from problem
 
     def _store(
-        self, batches: Sequence[Batch], left: dict[str, list[_Waiting]]
-    ) -> Flow[errors.MemoryStoreError | None]:
-        """Store batches and take what was stored out of `left`; return the error where not all was."""
+        self, call: _Call, left: dict[str, list[_Waiting]]
+    ) -> Flow[tuple[errors.MemoryStoreError | None, bool]]:
+        """Store a call's batches and take what was stored out of `left` and the call.
+
+        Returns the error where not all was stored, and whether an answer says what was.
+        """
         firsts: dict[str, int] = {}
-        problem = None
+        problem, is_unsure = None, False
         try:
-            yield from store_batches(self._systems, batches, firsts)
+            yield from store_batches(self._systems, call.batches, firsts, call.token)
         except errors.MemoryStoreError as error:
             problem = error
         except RedisError as error:
             problem = errors.from_redis_error(error)
-        for batch in batches:
+            is_unsure = "MEMERR UNSURE" in str(error)  # which it will be each time
+        for batch in call.batches:
             if batch.agent_id in firsts:
-                del left[batch.agent_id][: len(batch.rows)]
-                if not left[batch.agent_id]:
-                    del left[batch.agent_id]
-        return problem
+                rows = set(map(id, batch.rows))
+                kept = [entry for entry in left.pop(batch.agent_id) if id(entry.row) not in rows]
+                if kept:
+                    left[batch.agent_id] = kept
+        call.batches = [batch for batch in call.batches if batch.agent_id not in firsts]
+        return problem, is_unsure or not isinstance(problem, errors.ConnectionLostError)
 
     def _take(self, waiting: Mapping[str, Sequence[_Waiting]]) -> None:
         for agent_id, entries in waiting.items():

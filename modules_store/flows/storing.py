@@ -84,7 +84,7 @@ def store_step(
         batches.append(Batch(agent_id, used_codec, policy, [row.tobytes()], timestamps, [document]))
     firsts: dict[str, int] = {}
     if batches:
-        yield from store_batches(systems, batches, firsts)
+        yield from store_batches(systems, batches, firsts, Token())
     return {agent_id: firsts[agent_id] for agent_id in states}
 
 

@@ -115,8 +115,8 @@ class Buffering(Blocking):
 
         Where a flush fails, FlushError says how many states are left. They go on waiting in the buffer, and
         the next flush tries again. One agent whose memories are refused does not hold up the others. Where
-        the answer to a flush was lost, the next one may store states twice whose timestamps the server
-        gives. Raises InvalidInputError.
+        the answer to a flush was lost, the next one sends the same call again first, and what was stored is
+        not stored twice. Raises InvalidInputError.
         """
         return BufferedStores(Buffer(self._systems, size, age_s), self._drive)
 

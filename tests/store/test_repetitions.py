@@ -238,3 +238,22 @@ def test_a_task_that_is_cancelled_leaves_the_connections_usable(server, toy, pau
             np.testing.assert_array_equal(memory.state, ROWS[2])
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("timestamp", [None, 5])
+def test_a_flush_whose_answer_is_lost_is_done_once(open_store, proxy, toy, timestamp):
+    store = open_store(proxy.url, codec="toy", retries=0)
+    store.store_agent_memory("a", ROWS[0], timestamp=1)
+    with store.buffered() as buffer:
+        for agent in ("a", "b"):
+            buffer.store_agent_memory(agent, ROWS[1], {"n": 1}, timestamp)
+        for _ in range(2):
+            proxy.lose("FCALL")
+            with pytest.raises(modules_store.FlushError, match="not stored yet: 2"):
+                buffer.flush()
+            assert proxy.lost == 1
+        buffer.store_agent_memory("a", ROWS[2])
+        buffer.flush()
+        assert len(buffer) == 0
+    assert len(stored(toy)) == 3
+    assert len(indexed(toy, "b")) == 1
