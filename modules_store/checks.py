@@ -106,7 +106,8 @@ def metadata(value: Mapping[str, Any] | None, argument: str) -> bytes:
     """Return `value` as JSON, empty for None.
 
     Besides what the module json takes, values may be whatever has `tolist()`, as NumPy's scalars and
-    arrays do. NaN and infinity are refused. RedisJSON keeps integers beyond 64 bits as floats.
+    arrays do. Refused is what would not come back equal in every layout: NaN and infinity, integers from
+    -2^63 - 1 down and from 2^64 up, keys that are not text, and what is nested deeper than RedisJSON takes.
     """
     if value is None:
         return b""
@@ -115,6 +116,9 @@ def metadata(value: Mapping[str, Any] | None, argument: str) -> bytes:
     for key in value:
         if not isinstance(key, str):
             raise errors.InvalidMetadataError(f"{argument} has the key {key!r}, which is not text")
+    for key, entry in value.items():
+        if type(entry) not in _SCALARS:
+            _must_be_kept(entry, f"{argument}[{key!r}]", 2)
     try:
         return _to_json(value)
     except (TypeError, ValueError, RecursionError):
@@ -133,6 +137,36 @@ def all_metadata(values: Iterable[Mapping[str, Any] | None]) -> list[bytes]:
             "metadata of a batch is a sequence with one mapping or None for each state, not a single one"
         )
     return [metadata(value, f"metadata[{i}]") for i, value in enumerate(values)]
+
+
+def _must_be_kept(value: Any, argument: str, depth: int) -> None:
+    """Refuse what a JSON document would change; `depth` is how deep `value` would be in its document."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise errors.InvalidMetadataError(
+            f"{argument} is an integer beyond 64 bits, which JSON documents change"
+        )
+    if not isinstance(value, Mapping | list | tuple):
+        return
+    if depth > _DEEPEST:
+        raise errors.InvalidMetadataError(f"{argument} is nested more than {_DEEPEST} deep")
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                raise errors.InvalidMetadataError(f"{argument} has the key {key!r}, which is not text")
+            if type(entry) not in _SCALARS:
+                _must_be_kept(entry, argument, depth + 1)
+    else:
+        for entry in value:
+            if type(entry) not in _SCALARS:
+                _must_be_kept(entry, argument, depth + 1)
+
+
+_SCALARS = frozenset((str, float, bool, type(None)))
+
+_DEEPEST = 126
+"""Of RedisJSON's 128: a document has the metadata as one of its members."""
 
 
 def _to_json(metadata: Mapping[str, Any]) -> bytes:

@@ -3,6 +3,18 @@
 -- @include chunks
 local documents = {}
 
+-- RedisJSON changes the last bit of some numbers of many digits, or with an exponent. Where a text has such,
+-- its document has it once more as it is: a string, `exact`, beside the metadata that queries see.
+local MANY_DIGITS = string.rep('[%d.]', 16)
+
+local function exact_member(text)
+  local find = string.find
+  if find(text, MANY_DIGITS) or find(text, '%d[eE]') then
+    return ',"exact":' .. cjson.encode(text)
+  end
+  return ''
+end
+
 local function key_prefix(memory)
   return memory.index:sub(1, -#'ies' - 1) .. 'y:'
 end
@@ -15,17 +27,37 @@ local function keys_of(memory, ids, from, to)
   return keys
 end
 
+-- Puts the exact texts in the place of those that may have been changed, texts[from … to] of ids.
+local function make_exact(memory, ids, texts, from, to)
+  local changed, numbers = {}, {}
+  for i = from, to do
+    if texts[i] and texts[i]:find('[.eE]%-?%d') then
+      changed[#changed + 1], numbers[#numbers + 1] = ids[i], i
+    end
+  end
+  if #changed == 0 then
+    return
+  end
+  local arguments = keys_of(memory, changed, 1, #changed)
+  arguments[#arguments + 1] = '.exact'
+  local found = redis.call('JSON.MGET', unpack(arguments))
+  for n, text in ipairs(found) do
+    texts[numbers[n]] = text and cjson.decode('[' .. text .. ']')[1] or texts[numbers[n]]
+  end
+end
+
 -- Sets documents, given as key, path and text each, and adds their keys to `written`; returns the error that
--- ended it, or nil. RedisJSON before 2.6 has no command for several.
+-- ended it and the key that it is about, or nil. RedisJSON before 2.6 has no command for several, and where
+-- that refuses it does not say which.
 local function set(arguments, written)
   local reply = redis.pcall('JSON.MSET', unpack(arguments)) -- all of them or none
-  local one_by_one = reply.err and reply.err:find('nknown Redis command', 1, true)
+  local one_by_one = reply.err
   for i = 1, #arguments, 3 do
     if one_by_one then
       reply = redis.pcall('JSON.SET', unpack(arguments, i, i + 2))
     end
     if reply.err then
-      return reply.err
+      return reply.err, arguments[i]
     end
     written[#written + 1] = arguments[i]
   end
@@ -43,19 +75,20 @@ function documents.write(memory, ids, metadata)
       local text = metadata[i]
       if text ~= '' then
         arguments[n + 1], arguments[n + 2] = prefix .. ids[i] .. ':meta', '$'
-        arguments[n + 3] = head .. ids[i] .. ',"metadata":' .. text .. '}'
+        arguments[n + 3] = head .. ids[i] .. ',"metadata":' .. text .. exact_member(text) .. '}'
         n = n + 3
       end
     end
     if n == 0 then
       return
     end
-    local problem = set(arguments, written)
+    local problem, key = set(arguments, written)
     if problem then
-      for _, key in ipairs(written) do
-        redis.call('UNLINK', key)
+      for _, done in ipairs(written) do
+        redis.call('UNLINK', done)
       end
-      errors.refuse('BADMETA', 'RedisJSON refuses the metadata: ' .. problem)
+      local refusal = 'RedisJSON refuses the metadata of the memory at %s of agent %s: %s'
+      errors.refuse('BADMETA', refusal:format(key:match(':(%d+):meta$'), memory.agent, problem))
     end
   end)
 end
@@ -70,6 +103,7 @@ function documents.read(memory, ids)
     for i = 1, #found do
       texts[before + i] = found[i]
     end
+    make_exact(memory, ids, texts, from, to)
   end)
   return texts
 end

@@ -135,6 +135,20 @@ function layout_packed:must_be_new(ids)
   end
 end
 
+-- Refuses what RedisJSON does not take, so that metadata can be moved to documents.
+local function must_fit_documents(value, depth)
+  if value == math.huge or value == -math.huge then
+    error('number out of range', 0)
+  elseif type(value) == 'table' then
+    if depth > 126 then
+      error('nested more than 126 deep', 0)
+    end
+    for _, one in pairs(value) do
+      must_fit_documents(one, depth + 1)
+    end
+  end
+end
+
 -- Refuses metadata that could not be read again; they are written with their memories. Those that are to be
 -- documents of their own are written here.
 function layout_packed:describe(plan)
@@ -144,13 +158,16 @@ function layout_packed:describe(plan)
   local ok, problem = pcall(function()
     local decode, find = cjson.decode, string.find
     for _, text in ipairs(plan.metadata) do
-      if text ~= '' and not (decode(text) and find(text, '^%s*{')) then
+      local value = text ~= '' and decode(text)
+      if text ~= '' and not (value and find(text, '^%s*{')) then
         error(text:sub(1, 100), 0)
+      elseif #text > 252 or find(text, '%d[eE]') then
+        must_fit_documents(value, 1)
       end
     end
   end)
   if not ok then
-    errors.refuse('BADMETA', 'metadata is no JSON object: ' .. tostring(problem))
+    errors.refuse('BADMETA', 'metadata is no JSON object that can be kept: ' .. tostring(problem))
   end
 end
 

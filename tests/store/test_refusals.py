@@ -117,9 +117,12 @@ class _Unserialisable:
         ({"bad": np.float32("inf")}, r"metadata\['bad'\].*JSON compliant"),
         ({"bad": {"deep": {1, 2}}}, r"metadata\['bad'\].*set"),
         ({"bad": b"bytes"}, r"metadata\['bad'\].*bytes"),
+        ({"bad": 2**64}, r"metadata\['bad'\] is an integer beyond 64 bits"),
+        ({"bad": [{"deep": -(2**63) - 1}]}, r"metadata\['bad'\] is an integer beyond 64 bits"),
+        ({"bad": 10**400}, r"metadata\['bad'\] is an integer beyond 64 bits"),
+        ({"bad": {1: 2}}, r"metadata\['bad'\] has the key 1, which is not text"),
+        ({"bad": json.loads("[" * 126 + "]" * 126)}, r"metadata\['bad'\] is nested more than 126 deep"),
         ({"bad": "\ud800"}, r"metadata\['bad'\].*surrogates"),
-        ({"bad": 10**400}, "number out of range"),
-        ({"bad": json.loads("[" * 200 + "]" * 200)}, "recursion limit"),
     ],
 )
 def test_metadata(store, unchanged, metadata, says):
@@ -130,7 +133,7 @@ def test_metadata(store, unchanged, metadata, says):
 def test_metadata_that_redis_refuses_late_in_a_batch(store, unchanged):
     metadata = [{"n": n} for n in range(2500)]
     metadata[2400] = {"n": 10**400}
-    with pytest.raises(modules_store.InvalidMetadataError, match="number out of range"):
+    with pytest.raises(modules_store.InvalidMetadataError, match=r"metadata\[2400\].*beyond 64 bits"):
         store.store_agent_memories("a", toy_codec.states(2500), metadata)
 
 
