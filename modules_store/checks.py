@@ -22,6 +22,9 @@ MAX_TIMESTAMP = 2**53 - 1
 MAX_BATCH = 16384
 """The most memories that one script call works on."""
 
+MAX_BYTES = 512 * 2**20
+"""The most that one call stores: Redis takes no longer text, and closes the connection of who sends one."""
+
 _ILLEGAL = re.compile(r"[{}\x00-\x1f\x7f-\x9f]")  # in an agent's id
 
 
@@ -44,6 +47,19 @@ def agent_id(value: str, argument: str = "agent_id") -> str:
             f"{argument} {value!r} holds {illegal[0]!r}; braces and control characters are illegal"
         )
     return value
+
+
+def batch(count: int, size_bytes: int, argument: str) -> None:
+    """Raise InvalidInputError where `count` memories of `size_bytes` together are too many for one call."""
+    if count > MAX_BATCH:
+        raise errors.InvalidInputError(
+            f"{argument} has {count} states, more than {MAX_BATCH}: store in parts"
+        )
+    if size_bytes > MAX_BYTES:
+        raise errors.InvalidInputError(
+            f"{argument} has {size_bytes / 2**20:.0f} MiB, metadata included, more than "
+            f"{MAX_BYTES // 2**20}: store in parts"
+        )
 
 
 def codec_name(value: str, argument: str) -> str:

@@ -32,6 +32,7 @@ def store_memory(
     used_codec = yield from systems.codec(agent_id)
     policy = yield from systems.policy(agent_id)
     row = codec.to_row(agent_state, used_codec, "agent_state")
+    checks.batch(1, row.nbytes + sum(map(len, documents)), "agent_state")
     return (
         yield from _store(
             systems, agent_id, used_codec, policy, rows=row, timestamps=timestamps, metadata=documents
@@ -57,6 +58,7 @@ def store_memories(
         raise errors.InvalidTimestampError(f"timestamps has {len(given)} entries for {len(rows)} states")
     if metadata is not None and len(documents) != len(rows):
         raise errors.InvalidMetadataError(f"metadata has {len(documents)} entries for {len(rows)} states")
+    checks.batch(len(rows), rows.nbytes + sum(map(len, documents)), "agent_states")
     if not len(rows):
         return []
     first = yield from _store(
@@ -82,6 +84,8 @@ def store_step(
         used_codec = codec.of_length(used_codec, row.shape[1])
         policy = yield from systems.policy(agent_id)
         batches.append(Batch(agent_id, used_codec, policy, [row.tobytes()], timestamps, [document]))
+    size_bytes = sum(len(batch.rows[0]) + len(batch.metadata[0]) for batch in batches)
+    checks.batch(len(batches), size_bytes, "states")
     firsts: dict[str, int] = {}
     if batches:
         yield from store_batches(systems, batches, firsts, Token())

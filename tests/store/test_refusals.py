@@ -10,7 +10,7 @@ import pytest
 import redis
 
 import modules_store
-from modules_store import RedisAgentMemory, keys
+from modules_store import RedisAgentMemory, checks, keys
 from tests.helpers import wait_until
 from tests.store import toy_codec
 
@@ -98,7 +98,9 @@ def test_batches(store, unchanged, states, error, says):
 
 
 def test_a_batch_beyond_the_limit(store, unchanged):
-    with pytest.raises(modules_store.InvalidInputError, match="number of states is 16385"):
+    with pytest.raises(
+        modules_store.InvalidInputError, match="agent_states has 16385 states, more than 16384"
+    ):
         store.store_agent_memories("a", np.zeros((16385, 6)))
 
 
@@ -410,3 +412,15 @@ def test_every_error_is_of_one_family():
         public = getattr(modules_store, name)
         if isinstance(public, type) and issubclass(public, Exception) and not issubclass(public, Warning):
             assert issubclass(public, modules_store.MemoryStoreError)
+
+
+def test_too_much_for_one_call_is_refused_by_its_size(store, unchanged, monkeypatch):
+    monkeypatch.setattr(checks, "MAX_BYTES", 2**20)
+    text = {"text": "x" * 2**20}
+    for operation, argument in (
+        (lambda: store.store_agent_memory("a", ROW, text), "agent_state"),
+        (lambda: store.store_agent_memories("a", [ROW], [text]), "agent_states"),
+        (lambda: store.store_step({"a": ROW}, {"a": text}), "states"),
+    ):
+        with pytest.raises(modules_store.InvalidInputError, match=f"^{argument} has 1 MiB, metadata"):
+            operation()
