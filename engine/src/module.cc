@@ -77,7 +77,9 @@ extern "C" __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisMo
                                                                          RedisModuleString** argv, int argc) {
   if (const char* missing = redis::LoadApi(ctx)) {
     if (redis::Log) {
-      redis::Log(ctx, "warning", "this server is too old: it has no RedisModule_%s. Redis 7.2 has all",
+      redis::Log(ctx, "warning",
+                 "this server is not supported: it has no RedisModule_%s. Redis 7.2 and later, and Valkey 8, "
+                 "have all",
                  missing);
     }
     return redis::kErr;

@@ -86,7 +86,7 @@ def test_an_archive_that_lies_is_refused(ai, redis_client, name):
     blob, reason = BAD[name]
     with pytest.raises(redis.ResponseError) as error:
         ai("MODELSTORE", "m", "TORCH", "CPU", "BLOB", blob)
-    assert str(error.value).startswith("the model cannot be loaded: ")
+    assert "the model cannot be loaded" in str(error.value)
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
     assert redis_client.dbsize() == 0
@@ -101,7 +101,7 @@ def test_as_deep_as_it_may_be_is_no_danger(ai, redis_client):
 
 def test_a_blob_cut_anywhere_is_refused(ai, redis_client):
     for length in [*range(0, len(BLOB), len(BLOB) // 60), len(BLOB) - 22, len(BLOB) - 1]:
-        with pytest.raises(redis.ResponseError, match="^the model cannot be loaded: "):
+        with pytest.raises(redis.ResponseError, match="the model cannot be loaded"):
             ai("MODELSTORE", "m", "TORCH", "CPU", "BLOB", BLOB[:length])
     assert redis_client.dbsize() == 0
 

@@ -68,7 +68,9 @@ def test_torch_is_named_once_it_is_in_use(fresh, use):
 
 def test_processor_time_of_each_worker(fresh):
     own = {f"ai_{who}_used_cpu_{kind}" for who in ("self", "children") for kind in ("sys", "user")}
-    assert set(fresh.info("ai_cpu")) == own
+    idle = fresh.info("ai_cpu")  # the CPU's workers are named before there are any
+    assert set(idle) == own | {f"ai_queue_CPU_bthread_n{n}_used_cpu_total" for n in (1, 2)}
+    assert idle["ai_queue_CPU_bthread_n1_used_cpu_total"] == 0
     store(fresh, "m", models.Double())
     store(fresh, "other", models.Double(), "CPU:1")
     workers = {f"ai_queue_{queue}_bthread_n{n}_used_cpu_total" for queue in ("CPU", "CPU_1") for n in (1, 2)}

@@ -91,7 +91,7 @@ def test_an_input_with_a_default_may_be_left_out(ai, store):
         (["m", "INPUTS", 1, "x", "OUTPUTS", 0], "Output count must be a positive integer"),
         (
             ["m", "INPUTS", 1, "x", "OUTPUTS", 2, "y"],
-            "number of output keys to AI.MODELEXECUTE command does not match the number of keys given",
+            "Number of keys given as OUTPUTS here does not match the number of given arguments",
         ),
         (
             ["m", "INPUTS", 2, "x", "x", "OUTPUTS", 1, "y"],

@@ -90,7 +90,7 @@ class _WithoutForward(torch.nn.Module):
 def test_what_is_no_model_is_refused_in_one_line(ai, redis_client, blob):
     with pytest.raises(redis.ResponseError) as error:
         ai("MODELSTORE", "m", "TORCH", "CPU", "BLOB", blob)
-    assert str(error.value).startswith("the model cannot be loaded: ")
+    assert "the model cannot be loaded" in str(error.value)
     assert "\n" not in str(error.value)
     assert redis_client.dbsize() == 0
     assert redis_client.ping()

@@ -192,11 +192,6 @@ def test_a_failing_script_in_a_dag(ai, run, redis_client):
         ("DAGEXECUTE", ["|>", "AI.SCRIPTEXECUTE", "none", *ADD[3:]], "script key is empty"),
         (
             "DAGEXECUTE",
-            ["|>", "AI.SCRIPTEXECUTE", "s", "absent", *ADD[4:]],
-            "Function absent does not exist in the given script.",
-        ),
-        (
-            "DAGEXECUTE",
             [*ADD, "TIMEOUT", 5],
             "TIMEOUT is for the whole DAG, before the first |>, not for one operation",
         ),

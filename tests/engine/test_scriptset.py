@@ -33,7 +33,7 @@ def test_bad_arguments(ai, redis_client, arguments, message):
 
 
 def test_source_that_does_not_compile(ai, redis_client):
-    with pytest.raises(redis.ResponseError, match="^the script cannot be compiled: "):
+    with pytest.raises(redis.ResponseError, match="the script cannot be compiled"):
         ai("SCRIPTSET", "s", "CPU", "SOURCE", "def f(x): return x +")
     assert redis_client.dbsize() == 0
 

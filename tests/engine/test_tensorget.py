@@ -44,7 +44,7 @@ def test_integers_are_integers(ai, dtype):
     [
         (["JSON"], "unsupported data format"),
         (["BLOB", "VALUES"], "both BLOB and VALUES specified"),
-        (["VALUES", "META", "BLOB"], "both BLOB and VALUES specified"),
+        (["VALUES", "META", "BLOB"], "wrong number of arguments for 'AI.TENSORGET' command"),
     ],
 )
 def test_bad_formats(ai, arguments, message):

@@ -2,6 +2,11 @@
 //
 // BACKENDSPATH and LOADBACKEND are for programs that expect them: the one backend is built in.
 
+#include <dlfcn.h>
+
+#include <filesystem>
+#include <string>
+
 #include "commands/handlers.h"
 #include "redis/reply.h"
 #include "runtime/settings.h"
@@ -10,12 +15,19 @@
 namespace redisai::commands {
 namespace {
 
+// The folder beside the module, which RedisAI's backends are in; empty where the loader does not know.
+std::string DefaultBackendsPath() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&Config), &info) == 0 || !info.dli_fname) return "";
+  return std::filesystem::path(info.dli_fname).parent_path() / "backends";
+}
+
 int Get(RedisModuleCtx* ctx, redis::Args args) {
   if (args.size() != 1) return redis::WrongArity(ctx);
   const Settings& settings = GetSettings();
   if (args.TakeWord("MODEL_CHUNK_SIZE")) return redis::ReplyWithLongLong(ctx, settings.model_chunk_bytes);
-  if (args.TakeWord("BACKENDSPATH") && settings.backends_path)
-    return redis::Reply(ctx, *settings.backends_path);
+  if (args.TakeWord("BACKENDSPATH"))
+    return redis::Reply(ctx, settings.backends_path ? *settings.backends_path : DefaultBackendsPath());
   return redis::ReplyWithNull(ctx);
 }
 

@@ -34,14 +34,13 @@ struct Header {
 };
 
 // `n key…` after LOAD or PERSIST.
-Result<Names> ParseKeys(redis::Args& args, std::string_view keyword, std::string_view purpose) {
+Result<Names> ParseKeys(redis::Args& args, std::string_view keyword) {
   const std::string word(keyword);
   if (args.empty()) return Error{"missing arguments after " + word + " keyword in DAG command"};
   const auto count = args.NextNumber<int64_t>();
   if (!count || *count <= 0) return Error{"invalid or negative value found in number of keys to " + word};
   if (static_cast<uint64_t>(*count) > args.size()) {
-    return Error{"number of keys to " + word + std::string(purpose) +
-                 " does not match the number of given arguments"};
+    return Error{"missing arguments after " + word + " keyword in DAG command"};
   }
   return args.Take(static_cast<size_t>(*count));
 }
@@ -51,11 +50,11 @@ Result<Header> ParseHeader(redis::Args& args, const DagForm& form) {
   Header header;
   while (!args.empty() && args.Peek() != kOpSeparator) {
     if (header.load.empty() && args.TakeWord("LOAD")) {
-      const auto keys = ParseKeys(args, "LOAD", " into DAG");
+      const auto keys = ParseKeys(args, "LOAD");
       if (!keys) return keys.error();
       header.load = *keys;
     } else if (header.persist.empty() && args.TakeWord("PERSIST")) {
-      const auto keys = ParseKeys(args, "PERSIST", " after DAG execution");
+      const auto keys = ParseKeys(args, "PERSIST");
       if (!keys) return keys.error();
       header.persist = *keys;
     } else if (!header.routing && args.TakeWord("ROUTING")) {

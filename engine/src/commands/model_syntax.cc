@@ -12,10 +12,9 @@ struct ListWords {
   const char* keyword;   // INPUTS
   const char* argument;  // input_count
   const char* subject;   // Input
-  const char* keys;      // input
 };
-constexpr ListWords kInputs = {"INPUTS", "input_count", "Input", "input"};
-constexpr ListWords kOutputs = {"OUTPUTS", "output_count", "Output", "output"};
+constexpr ListWords kInputs = {"INPUTS", "input_count", "Input"};
+constexpr ListWords kOutputs = {"OUTPUTS", "output_count", "Output"};
 
 Result<Names> ParseNames(redis::Args& args, const ListWords& words) {
   if (!args.TakeWord(words.keyword)) return Error{std::string(words.keyword) + " not specified"};
@@ -23,8 +22,8 @@ Result<Names> ParseNames(redis::Args& args, const ListWords& words) {
   if (!count) return Error{std::string("Invalid argument for ") + words.argument};
   if (*count <= 0) return Error{std::string(words.subject) + " count must be a positive integer"};
   if (static_cast<uint64_t>(*count) > args.size()) {
-    return Error{std::string("number of ") + words.keys +
-                 " keys to AI.MODELEXECUTE command does not match the number of keys given"};
+    return Error{std::string("Number of keys given as ") + words.keyword +
+                 " here does not match the number of given arguments"};
   }
   return args.Take(static_cast<size_t>(*count));
 }

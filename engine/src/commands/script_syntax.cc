@@ -10,24 +10,26 @@ namespace {
 struct ListWords {
   const char* keyword;
   std::optional<Names> ScriptCommand::* list;
+  const char* nothing;
   const char* bad_count;
   const char* too_few;
 };
 constexpr const char* kInvalid = "Invalid arguments provided to AI.SCRIPTEXECUTE";
 constexpr std::array kLists = {
-    ListWords{"KEYS", &ScriptCommand::keys, "Invalid or negative value found in number of KEYS",
+    ListWords{"KEYS", &ScriptCommand::keys, "Missing arguments after KEYS keyword",
+              "Invalid or negative value found in number of KEYS",
               "Number of pre declared KEYS to be used in the command does not match the number of given "
               "arguments"},
-    ListWords{"INPUTS", &ScriptCommand::inputs, "Invalid argument for inputs count in AI.SCRIPTEXECUTE",
-              kInvalid},
-    ListWords{"ARGS", &ScriptCommand::arguments, "Invalid argument for args count in AI.SCRIPTEXECUTE",
-              kInvalid},
-    ListWords{"OUTPUTS", &ScriptCommand::outputs, "Invalid argument for outputs count in AI.SCRIPTEXECUTE",
-              kInvalid},
+    ListWords{"INPUTS", &ScriptCommand::inputs, kInvalid,
+              "Invalid argument for inputs count in AI.SCRIPTEXECUTE", kInvalid},
+    ListWords{"ARGS", &ScriptCommand::arguments, kInvalid,
+              "Invalid argument for args count in AI.SCRIPTEXECUTE", kInvalid},
+    ListWords{"OUTPUTS", &ScriptCommand::outputs, kInvalid,
+              "Invalid argument for outputs count in AI.SCRIPTEXECUTE", kInvalid},
 };
 
 Result<Names> ParseList(redis::Args& args, const ListWords& words) {
-  if (args.empty()) return Error{std::string("Missing arguments after ") + words.keyword + " keyword"};
+  if (args.empty()) return Error{words.nothing};
   const auto count = args.NextNumber<int64_t>();
   if (!count || *count < 0) return Error{words.bad_count};
   if (static_cast<uint64_t>(*count) > args.size()) return Error{words.too_few};

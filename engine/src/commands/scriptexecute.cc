@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 
+#include "base/text.h"
 #include "commands/execute.h"
 #include "commands/handlers.h"
 #include "commands/keyspace.h"
@@ -52,6 +54,10 @@ Result<ScriptCommand> Parse(redis::Args args) {
 Result<Prepared> Prepare(RedisModuleCtx* ctx, const ScriptCommand& command) {
   auto script = ReadScript(ctx, command.script);
   if (!script) return script.error();
+  const auto& program = (*script)->program();
+  if (const std::string function(redis::View(command.function)); program && !(*program)->Has(function)) {
+    return Error{"Function " + OneLine(function) + " does not exist in the given script."};
+  }
   Prepared prepared;
   for (const auto& inputs : {command.inputs, command.listed_inputs}) {
     if (auto error = LoadInputs(ctx, prepared.graph, inputs.value_or(Names{}))) return *error;

@@ -12,7 +12,11 @@ namespace {
 
 Result<TensorRef> ParseStrings(Dims dims, redis::Args values) {
   std::vector<std::string_view> elements;
-  while (!values.empty()) elements.push_back(values.Next());
+  while (!values.empty()) {
+    std::string_view element = values.Next();
+    if (element.ends_with('\0')) element.remove_suffix(1);  // as C's strings end
+    elements.push_back(element);
+  }
   return Tensor::FromStrings(dims, elements);
 }
 
@@ -100,6 +104,8 @@ Result<TensorRef> ParseTensor(redis::Args args) {
 Result<TensorFormat> ParseTensorFormat(redis::Args args) {
   if (args.empty()) return TensorFormat{};
   TensorFormat format{.meta = false, .data = TensorFormat::Data::kNone};
+  constexpr size_t kMostWords = 2;  // META and one of the others
+  if (args.size() > kMostWords) return Error{"wrong number of arguments for 'AI.TENSORGET' command"};
   while (!args.empty()) {
     TensorFormat::Data data;
     if (args.TakeWord("META")) {

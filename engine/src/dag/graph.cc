@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "base/text.h"
-
 namespace redisai {
 
 const Device& RunOp::device() const {
@@ -54,10 +52,6 @@ std::optional<Error> Graph::AddModel(Model::Ref model, std::span<const std::stri
 
 std::optional<Error> Graph::AddScript(ScriptWork work, std::span<const std::string_view> inputs,
                                       std::span<const std::string_view> outputs) {
-  const auto& program = work.script->program();
-  if (program && !(*program)->Has(work.call.function)) {
-    return Error{"Function " + OneLine(work.call.function) + " does not exist in the given script."};
-  }
   return AddRun(std::move(work), inputs, outputs);
 }
 

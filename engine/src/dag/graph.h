@@ -62,7 +62,7 @@ class Graph {
   [[nodiscard]] std::optional<Error> AddModel(Model::Ref model, std::span<const std::string_view> inputs,
                                               std::span<const std::string_view> outputs);
 
-  // The function must exist in the script.
+  // A function that the script lacks fails the operation when its turn comes.
   [[nodiscard]] std::optional<Error> AddScript(ScriptWork work, std::span<const std::string_view> inputs,
                                                std::span<const std::string_view> outputs);
 

@@ -3,12 +3,16 @@
 #include <chrono>
 #include <string>
 
+#include "base/text.h"
+
 namespace redisai {
 namespace {
 
 Result<Tensors> Call(const ScriptWork& work, std::span<const TensorRef> inputs, size_t output_count) {
   const auto& program = work.script->program();
   if (!program) return program.error();
+  if (!(*program)->Has(work.call.function))
+    return Error{"Function does not exist: " + OneLine(work.call.function)};
   auto outputs = (*program)->Run(work.call, inputs, *work.host);
   if (!outputs) return outputs;
   // A script that is called for what it does in Redis may return what it likes.

@@ -11,6 +11,8 @@ const char* LoadApi(RedisModuleCtx* ctx) {
   // The context begins with the pointer to RedisModule_GetApi; that is the whole contract of loading.
   using GetApi = int (*)(const char*, void*);
   const auto get_api = *reinterpret_cast<GetApi*>(ctx);
+  // First, so that an older server can be told what it lacks.
+  get_api("RedisModule_Log", reinterpret_cast<void*>(&Log));
 #define REDISAI_FETCH(name, result, ...) \
   if (get_api("RedisModule_" #name, reinterpret_cast<void*>(&name)) != kOk) return #name;
   REDISAI_MODULE_API(REDISAI_FETCH)

@@ -62,6 +62,11 @@ JobGroup TakeBack(uint64_t request_id) {
 std::vector<QueueState> QueueStates() {
   const std::lock_guard lock(queues_mutex);
   std::vector<QueueState> states;
+  // RedisAI has the CPU's queue from the start; ours is shown as what it is, idle.
+  if (const Device cpu; !Queues().contains(cpu.name())) {
+    states.push_back(
+        {cpu.name(), 0, std::vector<double>(static_cast<size_t>(GetSettings().threads_per_queue))});
+  }
   for (const auto& [name, queue] : Queues()) {
     if (queue) states.push_back({name, queue->waiting(), queue->WorkerCpuSeconds()});
   }

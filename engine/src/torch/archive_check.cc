@@ -41,6 +41,24 @@ std::optional<Error> CheckPickleOf(PyTorchStreamReader& reader, const std::strin
 
 }  // namespace
 
+std::optional<Error> CheckKind(std::string_view blob) {
+  const auto refused = [](const std::string& found) {
+    return Error{"this is " + found +
+                 ", and TorchScript is wanted: in Python, torch.jit.script(model).save(\"model.pt\")"};
+  };
+  // A zip has the names of its files in plain text.
+  const auto has = [blob](std::string_view name) { return blob.find(name) != std::string_view::npos; };
+  if (blob.starts_with("PK\x03\x04") && has("data.pkl") && !has("constants.pkl"))
+    return refused("a file of torch.save, weights or a pickled model");
+  if (blob.starts_with("\x80\x02")) return refused("a pickle, as torch.save of old PyTorch writes it");
+  // A protobuf message, whose first field is ONNX's version and whose next one is a text or the graph.
+  constexpr std::string_view kNextFields = "\x12\x1a\x22\x32\x3a\x42";
+  if (blob.size() > 2 && blob[0] == '\x08' && blob[1] > 0 && blob[1] < 32 &&
+      kNextFields.find(blob[2]) != std::string_view::npos)
+    return refused("an ONNX file");
+  return std::nullopt;
+}
+
 std::optional<Error> CheckArchive(const std::shared_ptr<caffe2::serialize::ReadAdapterInterface>& archive) {
   PyTorchStreamReader reader(archive);
   reader.setShouldLoadDebugSymbol(false);

@@ -3,6 +3,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <cstdint>
 #include <exception>
 #include <new>
 #include <string>
@@ -12,17 +13,23 @@
 
 namespace redisai::torch_backend {
 
-// Calls `body`, which returns a Result; an exception becomes an error that begins with `doing`.
+enum class Wording : uint8_t { kDoingFirst, kTorchFirst };
+
+// Calls `body`, which returns a Result; an exception becomes an error that begins with `doing`, or with
+// libtorch's own text.
 template <typename Body>
-auto Catching(const std::string& doing, Body&& body) noexcept -> decltype(body()) {
+auto Catching(const std::string& doing, Body&& body, Wording wording = Wording::kDoingFirst) noexcept
+    -> decltype(body()) {
   try {
     return body();
   } catch (const c10::Error& error) {
-    return Error{OneLine(doing + ": " + error.what_without_backtrace())};
+    const std::string text = error.what_without_backtrace();
+    return Error{OneLine(wording == Wording::kTorchFirst ? text + " (" + doing + ")" : doing + ": " + text)};
   } catch (const std::bad_alloc&) {
     return Error{doing + ": not enough memory"};
   } catch (const std::exception& error) {
-    return Error{OneLine(doing + ": " + error.what())};
+    const std::string text = error.what();
+    return Error{OneLine(wording == Wording::kTorchFirst ? text + " (" + doing + ")" : doing + ": " + text)};
   } catch (...) {
     return Error{doing + ": unknown exception"};
   }

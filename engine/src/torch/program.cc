@@ -62,6 +62,43 @@ bool WritesInputs(const Module& module) {
   });
 }
 
+bool IsScalar(const c10::Type& type) {
+  return type.kind() == c10::TypeKind::IntType || type.kind() == c10::TypeKind::FloatType ||
+         type.kind() == c10::TypeKind::BoolType || type.kind() == c10::TypeKind::NumberType;
+}
+
+// The type behind Optional[…].
+const c10::Type& Plain(const c10::Type& type) {
+  if (type.kind() != c10::TypeKind::OptionalType) return type;
+  return *type.expectRef<c10::OptionalType>().getElementType();
+}
+
+// Why a model cannot be run: an input is a tensor, and a parameter may be a number, which a tensor of one
+// element gives.
+std::optional<Error> CheckParameters(const c10::FunctionSchema& schema) {
+  for (const c10::Argument& argument : c10::ArrayRef<c10::Argument>(schema.arguments()).slice(1)) {
+    const c10::Type& type = Plain(*argument.type());
+    if (type.kind() == c10::TypeKind::TensorType || IsScalar(type) || argument.default_value()) continue;
+    return Error{"the parameter " + argument.name() + " of forward is " + argument.type()->str() +
+                 ", where this engine gives tensors, and numbers of one-element tensors"};
+  }
+  return std::nullopt;
+}
+
+// The number for a parameter that is one; nothing where it is a tensor.
+std::optional<c10::IValue> ToScalar(const c10::Type& type, const at::Tensor& tensor) {
+  const c10::Type& plain = Plain(type);
+  if (!IsScalar(plain)) return std::nullopt;
+  TORCH_CHECK(tensor.numel() == 1, "a number wants a tensor of one element, and this has ", tensor.numel());
+  const c10::Scalar number = tensor.item();
+  if (plain.kind() == c10::TypeKind::FloatType) return c10::IValue(number.toDouble());
+  if (plain.kind() == c10::TypeKind::BoolType) return c10::IValue(number.toBool());
+  if (plain.kind() == c10::TypeKind::NumberType) return c10::IValue(number);
+  TORCH_CHECK(!number.isFloatingPoint() || number.toDouble() == static_cast<double>(number.toLong()),
+              "an int wants a whole number");
+  return c10::IValue(number.toLong());
+}
+
 class TorchProgram final : public Program {
  public:
   TorchProgram(Blob::Ref blob, at::Device device, const Module& loaded)
@@ -71,6 +108,7 @@ class TorchProgram final : public Program {
     for (const c10::Argument& argument :
          c10::ArrayRef<c10::Argument>(schema.arguments()).slice(1)) {  // without `self`
       input_names_.push_back(argument.name());
+      input_types_.push_back(argument.type());
       if (!argument.default_value()) required_input_count_ = input_names_.size();
     }
     module_ = Optimize(loaded);
@@ -90,7 +128,10 @@ class TorchProgram final : public Program {
         } else if (writes_inputs_) {
           argument = argument.clone();
         }
-        arguments.emplace_back(std::move(argument));
+        const size_t index = arguments.size();
+        const auto scalar =
+            index < input_types_.size() ? ToScalar(*input_types_[index], argument) : std::nullopt;
+        arguments.push_back(scalar ? *scalar : c10::IValue(std::move(argument)));
       }
       return CopyAll(module_.forward(std::move(arguments)), "the model");
     });
@@ -109,6 +150,7 @@ class TorchProgram final : public Program {
   // forward() is not const in libtorch's interface, though it changes nothing of a frozen module.
   mutable Module module_;
   std::vector<std::string> input_names_;
+  std::vector<c10::TypePtr> input_types_;
   size_t required_input_count_ = 0;
   std::optional<size_t> output_count_;
   // Inputs are views of immutable memory that keys share; a graph that may write to them gets copies.
@@ -118,15 +160,22 @@ class TorchProgram final : public Program {
 }  // namespace
 
 Result<Program::Ref> MakeProgram(const Blob::Ref& blob, const Device& device) {
-  return Catching("the model cannot be loaded", [&]() -> Result<Program::Ref> {
-    const c10::InferenceMode inference_mode;
-    const at::Device torch_device = ToTorch(device);
-    const auto archive = std::make_shared<caffe2::serialize::MemoryReadAdapter>(
-        blob->view().data(), static_cast<off_t>(blob->view().size()));
-    if (const auto error = CheckArchive(archive)) return Error{"the model cannot be loaded: " + error->text};
-    const Module loaded = torch::jit::load(archive, torch_device, /*load_debug_files=*/false);
-    return Program::Ref(std::make_shared<TorchProgram>(blob, torch_device, loaded));
-  });
+  return Catching(
+      "the model cannot be loaded",
+      [&]() -> Result<Program::Ref> {
+        if (const auto error = CheckKind(blob->view()))
+          return Error{"the model cannot be loaded: " + error->text};
+        const c10::InferenceMode inference_mode;
+        const at::Device torch_device = ToTorch(device);
+        const auto archive = std::make_shared<caffe2::serialize::MemoryReadAdapter>(
+            blob->view().data(), static_cast<off_t>(blob->view().size()));
+        if (const auto error = CheckArchive(archive))
+          return Error{"the model cannot be loaded: " + error->text};
+        const Module loaded = torch::jit::load(archive, torch_device, /*load_debug_files=*/false);
+        if (auto error = CheckParameters(loaded.get_method("forward").function().getSchema())) return *error;
+        return Program::Ref(std::make_shared<TorchProgram>(blob, torch_device, loaded));
+      },
+      Wording::kTorchFirst);
 }
 
 }  // namespace redisai::torch_backend

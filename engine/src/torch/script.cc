@@ -35,7 +35,9 @@ class TorchNames final : public BuiltinModule {
         {"float16", at::kHalf},   {"bfloat16", at::kBFloat16}, {"float32", at::kFloat},
         {"float64", at::kDouble}, {"int8", at::kChar},         {"int16", at::kShort},
         {"int32", at::kInt},      {"int64", at::kLong},        {"uint8", at::kByte},
-        {"bool", at::kBool}};
+        {"bool", at::kBool},      {"half", at::kHalf},         {"float", at::kFloat},
+        {"double", at::kDouble},  {"short", at::kShort},       {"int", at::kInt},
+        {"long", at::kLong}};
     const auto dtype = kDtypes.find(field);
     if (dtype == kDtypes.end()) return BuiltinModule::attr(range, function, field);
     return std::make_shared<torch::jit::SimpleValue>(
@@ -151,16 +153,19 @@ Result<ScriptProgram::Ref> Compile(std::string_view source, const ScriptOptions&
   if (const auto usable = CheckDevice(options.device); !usable) return usable.error();
   if (auto error = CheckSource(source)) return *error;
   MarkInUse();
-  return Catching("the script cannot be compiled", [&]() -> Result<ScriptProgram::Ref> {
-    auto unit = std::make_unique<torch::jit::CompilationUnit>();
-    // The parser wants each line ended.
-    unit->define(std::nullopt, std::string(source) + '\n', std::make_shared<ScriptNames>(),
-                 /*self=*/nullptr);
-    for (const std::string& name : options.entry_points) {
-      if (auto error = CheckEntryPoint(*unit, name)) return *error;
-    }
-    return ScriptProgram::Ref(std::make_shared<TorchScript>(std::move(unit), options));
-  });
+  return Catching(
+      "the script cannot be compiled",
+      [&]() -> Result<ScriptProgram::Ref> {
+        auto unit = std::make_unique<torch::jit::CompilationUnit>();
+        // The parser wants each line ended.
+        unit->define(std::nullopt, std::string(source) + '\n', std::make_shared<ScriptNames>(),
+                     /*self=*/nullptr);
+        for (const std::string& name : options.entry_points) {
+          if (auto error = CheckEntryPoint(*unit, name)) return *error;
+        }
+        return ScriptProgram::Ref(std::make_shared<TorchScript>(std::move(unit), options));
+      },
+      Wording::kTorchFirst);
 }
 
 }  // namespace redisai::torch_backend
