@@ -41,9 +41,9 @@ class Storing(Blocking):
         """Store up to 16,384 states of one agent in one call, all or none; return their timestamps.
 
         `agent_states` has shape [B, D]. `metadata` and `timestamps`, where given, have B entries; an entry
-        of `metadata` may be None. Timestamps that the server gives are consecutive. Arguments and errors
-        are otherwise those of `store_agent_memory`, and the agent ends up with the same memories as by B
-        such calls.
+        of `metadata` may be None. Timestamps that the server gives are consecutive. More than 16,384 states,
+        or 512 MiB with their metadata, are refused before they are sent. Arguments and errors are otherwise
+        those of `store_agent_memory`, and the agent ends up with the same memories as by B such calls.
         """
         return self._drive(
             storing.store_memories(self._systems, agent_id, agent_states, metadata, timestamps)
