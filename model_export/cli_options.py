@@ -20,7 +20,8 @@ Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Where the codec is: encoder.pt, decoder.pt, manifest.json.")
 ]
 SOURCE_HELP = (
-    "A file (.npy .npz .parquet .arrow .feather .ipc .csv), an environment of Gymnasium (Ant-v5) or "
+    "A file (.npy .npz .parquet .arrow .feather .ipc .csv), a folder or pattern of them, "
+    "an environment of Gymnasium (Ant-v5) or "
     "PettingZoo (mpe2.simple_tag_v3) to play, or redis://HOST:PORT to read memories from."
 )
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP)]

@@ -8,6 +8,7 @@ redis:// rediss:// unix://             memories.py
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,10 @@ def load_recording(
     """Return the states of one kind of agent.
 
     Args:
-        source: a file `.npy` [N, D], `.npz` (`states` [N, D], perhaps `episodes` [N]), `.parquet`, `.arrow`,
-            `.feather`, `.ipc` or `.csv`; an environment of Gymnasium (`Ant-v5`) or module of PettingZoo
+        source: a file `.npy` [N, D], `.npz` (`states` [N, D], perhaps `episodes` [N]; or `obs` and
+            `episode_starts` [N]), `.parquet`, `.arrow`,
+            `.feather`, `.ipc` or `.csv`; a folder or a pattern (`data/*.parquet`) of such files, of which
+            none share an episode; an environment of Gymnasium (`Ant-v5`) or module of PettingZoo
             (`mpe2.simple_tag_v3`), which is then played; or the URL of a Redis server with memories.
         schema: names the features, and a table's columns; the states must fit it.
         columns: of a table, as `tables.read_table` says.
@@ -77,6 +80,13 @@ def load_recording(
     if name.startswith(memories.SCHEMES):
         _refuse("memories in Redis", of_tables | of_environments)
         recording = memories.read_memories(name, agents if agents is not None else "*")
+    elif files := _files_of(name):
+        _refuse(f"the files of {name}", of_environments | of_memories)
+        own = [
+            load_recording(one, schema=schema, columns=columns, episode_column=episode_column)
+            for one in files
+        ]
+        return _joined(own, files)
     elif path.suffix in tables.SUFFIXES:
         _refuse(f"the table {name}", of_environments | of_memories)
         recording = tables.read_table(path, columns, episode_column, schema)
@@ -118,12 +128,53 @@ def _one_kind(kind: str | None, kinds: list[str]) -> str:
     return kind
 
 
+def _of_archive(arrays: Mapping[str, Any]) -> Recording:
+    """Read `states` and `episodes`, or `obs` and `episode_starts`: true in the first row of one."""
+    if "states" in arrays or "obs" not in arrays:
+        return Recording(arrays["states"], arrays.get("episodes"))
+    starts = arrays.get("episode_starts")
+    if starts is None:
+        return Recording(arrays["obs"])
+    if starts.ndim != 1 or starts.dtype.kind not in "biu":
+        raise ConfigError(f"episode_starts must be booleans[N], not {starts.dtype}{list(starts.shape)}")
+    return Recording(arrays["obs"], np.cumsum(starts.astype(bool)))
+
+
+def _files_of(source: str) -> list[Path]:
+    """Return the files of a folder or a pattern, by name; none where it is neither."""
+    path = Path(source)
+    if path.is_dir():
+        found = [own for own in path.rglob("*") if own.suffix in _FILE_SUFFIXES and own.is_file()]
+        if not found and not stages.is_environment(source):
+            raise ConfigError(f"the folder {source} has no file of {', '.join(_FILE_SUFFIXES)}")
+        return sorted(found)
+    if path.suffix in _FILE_SUFFIXES and glob.has_magic(source) and not path.exists():
+        found = [Path(own) for own in glob.glob(source, recursive=True)]
+        if not found:
+            raise ConfigError(f"no file matches {source!r}")
+        return sorted(found)
+    return []
+
+
+def _joined(recordings: Sequence[Recording], paths: Sequence[Path]) -> Recording:
+    """Join recordings of files; no two files share an episode."""
+    first, episodes, count = recordings[0], [], 0
+    for own, path in zip(recordings, paths, strict=True):
+        if own.features != first.features or own.feature_names != first.feature_names:
+            raise ConfigError(f"files must have the same features, but those of {path} and {paths[0]} differ")
+        _, numbers = np.unique(own.episodes, return_inverse=True)
+        episodes.append(numbers + count)
+        count += int(numbers.max()) + 1
+    states = np.concatenate([own.states for own in recordings])
+    return Recording(states, np.concatenate(episodes), first.feature_names)
+
+
 def _read_arrays(path: Path) -> Recording:
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return Recording(loaded)
         with loaded:
-            return Recording(loaded["states"], loaded.get("episodes"))
+            return _of_archive(loaded)
     except Exception as error:  # NumPy and zipfile raise a dozen kinds on damaged files
         raise ConfigError(f"cannot read states from {path}: {error or type(error).__name__}") from error

@@ -5,6 +5,7 @@ A table has a row for each state, in order of time: one column a feature, or one
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,12 @@ from model_export.schema import StateSchema
 
 # A column of lists with one of these names holds whole states; a column of one of those, their episodes.
 _STATE_COLUMNS = ("state", "states")
-_EPISODE_COLUMNS = ("episode", "episodes")
+_EPISODE_COLUMNS = ("episode", "episodes", "episode_index")
+
+# LeRobot's columns: the state, and what is no feature in a table that has `episode_index`.
+_LEROBOT_STATE = "observation.state"
+_LEROBOT_OTHERS = ("index", "timestamp", "frame_index", "episode_index", "task_index", "action")
+_LEROBOT_PREFIXES = ("next.", "observation.images.")
 
 # How pandas writes an index along: to CSV without a name, to Parquet with this one.
 _INDEX_PREFIX = "__index_level_"
@@ -34,15 +40,17 @@ def read_table(
     episode_column: str | None = None,
     schema: StateSchema | None = None,
 ) -> Recording:
-    """Read a recording from a table.
+    """Read a recording from a table. Warns of columns of LeRobot that it leaves out.
 
     Args:
         path: ends in one of `SUFFIXES`.
         columns: those that hold the features, in this order; a column of lists, all of one length, holds
             several. By default those that `schema` names, if the table has any of them; otherwise a column
-            of lists named `state` or `states`; otherwise every column but the episodes'.
-        episode_column: integers or text, each row's episode; by default `episode` or `episodes`, where there
-            is such a column.
+            of lists named `state` or `states`; otherwise every column but the episodes'. Of a table of
+            LeRobot, which has a column `episode_index`, it is `observation.state`, or else every column but
+            LeRobot's own and the actions.
+        episode_column: integers or text, each row's episode; by default `episode`, `episodes` or
+            `episode_index`, where there is such a column.
         schema: its features are called as columns are, or as `pose[2]`, the third of each list in `pose`.
 
     Raises:
@@ -119,6 +127,8 @@ def _default_columns(path: Path, table: Any, episodes: str | None) -> list[str]:
         if name in table.column_names and pa.types.is_nested(table.schema.field(name).type):
             return [name]
     names = [name for name in table.column_names if name != episodes]
+    if "episode_index" in table.column_names:
+        names = _without_lerobot(path, names)
     if names and all(_is_number(name) for name in names) and names != [str(i) for i in range(len(names))]:
         raise ConfigError(f"the first line of {path} must name the columns, not hold numbers")
     for position, name in enumerate(names):
@@ -128,6 +138,20 @@ def _default_columns(path: Path, table: Any, episodes: str | None) -> list[str]:
                 "the columns to use"
             )
     return names
+
+
+def _without_lerobot(path: Path, names: list[str]) -> list[str]:
+    """Return the columns of features in a table of LeRobot, and warn of the others."""
+    kept = [name for name in names if name not in _LEROBOT_OTHERS and not name.startswith(_LEROBOT_PREFIXES)]
+    if _LEROBOT_STATE in kept:
+        kept = [_LEROBOT_STATE]
+    if left_out := [name for name in names if name not in kept]:
+        warnings.warn(
+            f"{path} is a table of LeRobot: features are {', '.join(kept)}; left out are "
+            f"{', '.join(left_out)}; name columns to choose others",
+            stacklevel=2,
+        )
+    return kept
 
 
 def _check_column(path: Path, table: Any, name: str) -> None:

@@ -335,3 +335,64 @@ def test_archives_that_cannot_be_unpacked(tmp_path, offset, value):
     (tmp_path / "states.npz").write_bytes(content)
     with pytest.raises(ConfigError, match="cannot read states from"):
         load_recording(tmp_path / "states.npz")
+
+
+LEROBOT = {
+    "observation.state": STATES.tolist(),
+    "action": [[0.5, 1.5]] * 6,
+    "timestamp": [0.0, 0.1, 0.2] * 2,
+    "frame_index": [0, 1, 2] * 2,
+    "episode_index": EPISODES,
+    "index": range(6),
+    "task_index": [0] * 6,
+    "next.reward": [0.0] * 6,
+}
+
+
+def test_a_table_of_lerobot(save):
+    with pytest.warns(UserWarning, match="features are observation.state; left out are action, timestamp"):
+        recording = load_recording(save(LEROBOT))
+    assert np.array_equal(recording.states, STATES)
+    assert recording.episodes.tolist() == EPISODES
+    chosen = load_recording(save(LEROBOT), columns=["observation.state", "action"])
+    assert chosen.features == 5
+    others = {name: values for name, values in LEROBOT.items() if name != "observation.state"}
+    with pytest.warns(UserWarning, match="features are x, y, z; left out are action"):
+        recording = load_recording(save(scalars(**others)))
+    assert recording.feature_names == ("x", "y", "z")
+
+
+@pytest.mark.parametrize("form", ["", "*.parquet", "**/*.parquet"])
+def test_folders_and_patterns(tmp_path, form):
+    for number in (2, 1):
+        folder = tmp_path / "data" / f"part-{number}" if form[:3] != "*.p" else tmp_path / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(
+            pa.table(scalars(x=STATES[:, 0] + number, episode=EPISODES)), folder / f"{number}.parquet"
+        )
+    (tmp_path / "data" / "README.md").touch()
+    recording = load_recording(f"{tmp_path}/data/{form}")
+    assert np.array_equal(recording.states[:, 0], np.concatenate([STATES[:, 0] + 1, STATES[:, 0] + 2]))
+    assert recording.episodes.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert recording.feature_names == ("x", "y", "z")
+
+
+def test_files_that_do_not_go_together(save, tmp_path):
+    with pytest.raises(ConfigError, match="has no file of"):
+        load_recording(tmp_path)
+    with pytest.raises(ConfigError, match="no file matches"):
+        load_recording(tmp_path / "*.csv")
+    save(scalars(), "states.parquet")
+    save({"x": STATES[:, 0]}, "states.csv")
+    with pytest.raises(ConfigError, match=r"same features, but those of .*parquet and .*csv differ"):
+        load_recording(tmp_path)
+
+
+def test_an_archive_of_observations(tmp_path):
+    np.savez(tmp_path / "states.npz", obs=STATES, episode_starts=[True, False, False, True, False, False])
+    recording = load_recording(tmp_path / "states.npz")
+    assert np.array_equal(recording.states, STATES)
+    assert recording.episodes.tolist() == [1, 1, 1, 2, 2, 2]
+    np.savez(tmp_path / "states.npz", obs=STATES, episode_starts=[0.5] * 6)
+    with pytest.raises(ConfigError, match="episode_starts must be booleans"):
+        load_recording(tmp_path / "states.npz")
