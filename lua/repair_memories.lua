@@ -54,10 +54,11 @@ return errors.guard(function()
   local rule, companion = mending.companion(index, agent_key)
   local numbers = companion and mending.numbers(rule, companion, memory, memory:at(sound))
 
+  local _, others = memory:indexed(gone)
+  local removed = #mending.remnants(memory, others) -- before they are dropped
   if ARGV[2] == 'anew' then
     companions.clear(index)
   end
-  local known = memory:indexed(gone)
   local lost = memories.drop(memory, gone) -- more than known, where several have one timestamp left
   memories.drop(memory, corrupt)
   local _, strangers = memory:indexed(without(found.ids, { corrupt }))
@@ -68,6 +69,6 @@ return errors.guard(function()
   end
   agents.count_gone(agent_key, lost)
   agents.count_up(agent_key, 'lost', #corrupt)
-  agents.count_up(agent_key, 'repaired', #strangers + #gone - #known + #lacking)
-  return { lost, #corrupt, #strangers, #gone - #known, #lacking }
+  agents.count_up(agent_key, 'repaired', #strangers + removed + #lacking)
+  return { lost, #corrupt, #strangers, removed, #lacking }
 end)

@@ -33,4 +33,30 @@ function mending.numbers(rule, companion, memory, page)
   return companion.numbers(rule, bytes_of, memory:metadata(page), memory:size(page))
 end
 
+-- Those of ids, which have no value, of which something is left: others drop memories while one looks, and
+-- then nothing is.
+function mending.remnants(memory, ids)
+  local agent, left = memory.index:sub(1, -#'memories' - 1), {}
+  for _, id in ipairs(ids) do
+    local padded = string.rep('0', 16 - #id) .. id
+    local entry = id .. '-0'
+    local looks = {
+      { 'EXISTS', agent .. 'memory:' .. id .. ':meta' },
+      { 'ZSCORE', agent .. 'importance', padded },
+      { 'HEXISTS', agent .. 'sizes', id },
+      { 'ZSCORE', agent .. 'priorities', id },
+      { 'XRANGE', agent .. 'stream', entry, entry },
+    }
+    for _, look in ipairs(looks) do
+      local found = redis.pcall(unpack(look)) -- a key of another type has nothing of ours
+      local is_there = type(found) == 'table' and #found > 0 or type(found) == 'string' or found == 1
+      if is_there then
+        left[#left + 1] = id
+        break
+      end
+    end
+  end
+  return left
+end
+
 return mending

@@ -98,6 +98,8 @@ def test_verify_memories_page_by_page(filled):
 
 def test_verify_found(filled):
     filled.zrem(keys.index("a"), 1)
+    assert run(filled, "verify_found", "[1,2,9]") == [[b"1"], []]
+    filled.zadd(keys.priorities("a"), {"9": 1})
     assert run(filled, "verify_found", "[1,2,9]") == [[b"1"], [b"9"]]
 
 
@@ -114,8 +116,9 @@ def test_repair_memories(filled):
     filled.set(keys.memory("a", 2), "")
     filled.zrem(keys.index("a"), 3)
     filled.hdel(keys.sizes("a"), "4")
+    filled.zadd(keys.priorities("a"), {"9": 1})
     assert run(filled, "repair_memories", "[1,2,3,4,5,9]", "keep") == [1, 1, 1, 1, 1]
-    assert run(filled, "repair_memories", "[1,2,3,4,5]", "keep") == [0, 0, 0, 2, 0]
+    assert run(filled, "repair_memories", "[1,2,3,4,5]", "keep") == [0, 0, 0, 0, 0]
     assert counters(filled)["lost"] == 2
     assert run(filled, "repair_memories", "[3,4,5]", "anew") == [0, 0, 0, 0, 3]
     assert sorted(filled.hkeys(keys.sizes("a"))) == [b"3", b"4", b"5", b"total"]
@@ -161,8 +164,8 @@ def test_nothing_there(node, name):
         "drop_lost": 0,
         "verify_agent": [[], None],
         "verify_memories": [None, 0, [], [], [], [], 0],
-        "verify_found": [[], [b"1", b"2"]],
-        "repair_memories": [0, 0, 0, 2, 0],
+        "verify_found": [[], []],
+        "repair_memories": [0, 0, 0, 0, 0],
         "restore_documents": 2,
         "agent_stats": [0, None, None, None, None, [0] * 7, 0, [], b"keys"],
     }
@@ -205,7 +208,7 @@ def test_as_many_as_one_call_may_have(node):
     assert run(node, "verify_memories", "", 16_384)[1:] == [16_384, [], [], [], [], 0]
     node.delete(*(keys.memory("a", t) for t in stamps[:8000]))
     assert run(node, "drop_lost", json.dumps(stamps)) == 8000
-    assert run(node, "repair_memories", json.dumps(stamps), "keep") == [0, 0, 0, 8000, 0]
+    assert run(node, "repair_memories", json.dumps(stamps), "keep") == [0, 0, 0, 0, 0]
     assert run(node, "delete_agent", 16_384, "drop") == [8384, 0]
     assert calls.contents(node) == {}
 
