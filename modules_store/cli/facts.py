@@ -34,7 +34,6 @@ NEEDED: list[list[str]] = [
     ["GETRANGE", _KEY, "0", "0"],
     ["SETRANGE", _KEY, "0", "x"],
     ["JSON.MSET", _KEY, "$", "0"],
-    ["JSON.MGET", _KEY, "$"],
     *([name, _KEY] for name in ("EXISTS", "MGET", "PEXPIRETIME", "STRLEN", "UNLINK")),
     *(
         [name, _KEY, "x", "x"]
@@ -48,8 +47,8 @@ NEEDED: list[list[str]] = [
 """What a client that stores and recalls runs, and the scripts for it; a key of an agent where KEYS[1] is."""
 
 
-def gather(client: redis.Redis) -> Facts:
-    """Ask a server."""
+def gather(client: redis.Redis, agent: str = "doctor") -> Facts:
+    """Ask a server; rights are asked for with keys of `agent`, which need not be there."""
     info = _told(client.info)
     published = _told(lambda: _codec_documents(client))
     return Facts(
@@ -60,7 +59,7 @@ def gather(client: redis.Redis) -> Facts:
         cluster_state=_told(lambda: client.execute_command("CLUSTER INFO")["cluster_state"]),
         slowest=_told(lambda: _slowest(client)),
         user=_told(client.acl_whoami),
-        refused=_told(lambda: _refused(client)),
+        refused=_told(lambda: _refused(client, agent)),
         codecs=None if published is None else _told(lambda: _codecs(client, published)),
         unpublished=None if published is None else _told(lambda: _unpublished(client, published)),
         library=scripts.library().name,
@@ -98,9 +97,9 @@ def _slowest(client: redis.Redis) -> tuple[str, int]:
     return ("", 0) if slowest is None else (_text(slowest["command"].split()[0]), slowest["duration"])
 
 
-def _refused(client: redis.Redis) -> list[str] | None:
+def _refused(client: redis.Redis, agent: str) -> list[str] | None:
     """Return the commands that the user needs and may not run, None where the server cannot tell."""
-    call = (scripts.load("check_rights").function, 1, keys.index("doctor"), json.dumps(NEEDED))
+    call = (scripts.load("check_rights").function, 1, keys.index(agent), json.dumps(NEEDED))
     try:
         try:
             reply = client.fcall_ro(*call)

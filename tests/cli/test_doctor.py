@@ -150,8 +150,8 @@ def test_commands_that_scripts_run_are_asked_for():
     assert run_by_scripts - optional - {command[0] for command in facts.NEEDED} == set()
 
 
-def examine(url, code):
-    result = CliRunner().invoke(app, ["doctor", "--redis-url", url, "--json"])
+def examine(url, code, *arguments):
+    result = CliRunner().invoke(app, ["doctor", "--redis-url", url, "--json", *arguments])
     assert result.exit_code == code, result.output
     diagnoses = json.loads(result.stdout)
     return {diagnosis["subject"]: (diagnosis["state"], diagnosis["found"]) for diagnosis in diagnoses}
@@ -263,12 +263,14 @@ def test_libraries_as_told():
 
 
 def test_the_documented_rights_suffice(filled, as_user):
-    url = as_user(*rights.documented())
-    assert examine(url, 0)["rights"] == (OK, "this user may run all that is needed")
+    assert examine(as_user(*rights.documented("trainer")[0]), 0)["rights"][0] == OK
+    url = as_user(*rights.documented("drone")[0])
+    assert examine(url, 1)["rights"][0] == PROBLEM
+    assert examine(url, 0, "--agent", "drone")["rights"] == (OK, "this user may run all that is needed")
     with RedisAgentMemory(url, codec="toy", policy=Policy(MaxCount(3))) as memory:
-        memory.store_agent_memories("a", toy_codec.states(5), [{"n": 1}] * 5)
-        assert len(memory.get_recent_memories("a", 5)) == 3
-        assert memory.delete_agent("a") == 3
+        memory.store_agent_memories("drone7", toy_codec.states(5), [{"n": 1}] * 5)
+        assert len(memory.get_recent_memories("drone7", 5)) == 3
+        assert memory.delete_agent("drone7") == 3
 
 
 def test_no_server(tmp_path):
