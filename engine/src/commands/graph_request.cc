@@ -19,6 +19,7 @@ class GraphJob final : public Job {
   const Device& device() const { return op().device(); }
 
   void Run(JobGroup group) noexcept override {
+    for (const auto& job : group) static_cast<const GraphJob&>(*job).request_->RunBegins();
     if (group.size() == 1) {
       request_->Complete(ready_.index, RunWork(op(), ready_.inputs));
     } else {
@@ -83,12 +84,18 @@ void GraphRequest::Begin(RedisModuleCtx* ctx, std::optional<int64_t> timeout_ms)
   Proceed(std::move(jobs), /*last=*/false);
 }
 
+void GraphRequest::RunBegins() {
+  const std::lock_guard lock(mutex_);
+  if (++running_ == 1) client_.WorkBegins();
+}
+
 void GraphRequest::Complete(size_t index, Result<Tensors> outputs) {
   JobGroup jobs;
   bool last = false;
   {
     const std::lock_guard lock(mutex_);
     run_.Complete(index, std::move(outputs));
+    if (--running_ == 0) client_.WorkEnds();
     if (!ending_ && !run_.ended() && deadline_ && Clock::now() > *deadline_) ending_ = Job::Ending::kTimedOut;
     if (!ending_) jobs = StartReady();
     last = --jobs_in_flight_ == 0;

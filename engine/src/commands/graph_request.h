@@ -28,6 +28,8 @@ class GraphRequest : public std::enable_shared_from_this<GraphRequest> {
   // to, ends the request. Once, on the main thread.
   void Begin(RedisModuleCtx* ctx, std::optional<int64_t> timeout_ms);
 
+  // A worker has taken an operation and runs it now.
+  void RunBegins();
   // An operation has run: queues what can start now, or answers the client.
   void Complete(size_t index, Result<Tensors> outputs);
   // An operation will not run, and so the request ends once nothing of it runs any more.
@@ -44,6 +46,7 @@ class GraphRequest : public std::enable_shared_from_this<GraphRequest> {
   GraphRun& run_;
   std::optional<Clock::time_point> deadline_;
   std::optional<Job::Ending> ending_;
+  size_t running_ = 0;         // on workers now
   size_t jobs_in_flight_ = 0;  // in a queue or running
   const uint64_t id_ = NewRequestId();
 };

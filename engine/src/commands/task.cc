@@ -43,7 +43,9 @@ class TaskJob final : public Job {
   explicit TaskJob(WaitingClient client) : Job(NewRequestId()), client_(std::move(client)) {}
 
   void Run(JobGroup) noexcept override {
+    client_.WorkBegins();
     client_.task().Work();
+    client_.WorkEnds();
     client_.Done();
   }
   void End(Ending ending) noexcept override { client_.End(ending); }
@@ -68,6 +70,10 @@ WaitingClient::WaitingClient(WaitingClient&&) noexcept = default;
 WaitingClient::~WaitingClient() = default;
 
 Task& WaitingClient::task() const { return *completion_->task; }
+
+void WaitingClient::WorkBegins() { redis::BlockedClientMeasureTimeStart(client_); }
+
+void WaitingClient::WorkEnds() { redis::BlockedClientMeasureTimeEnd(client_); }
 
 void WaitingClient::Done() { redis::UnblockClient(client_, completion_.release()); }
 

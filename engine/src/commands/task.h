@@ -38,6 +38,10 @@ class WaitingClient {
   WaitingClient(WaitingClient&&) noexcept;
 
   Task& task() const;
+  // What happens between the two is the command's time in commandstats, LATENCY and SLOWLOG. From any thread,
+  // one at a time, before Done and End.
+  void WorkBegins();
+  void WorkEnds();
   // The main thread will finish the task, which replies.
   void Done();
   // The main thread will reply that the task did not run.

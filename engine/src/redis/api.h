@@ -164,6 +164,8 @@ struct TypeMethods {
   F(DigestEndSequence, void, RedisModuleDigest*)                                                          \
   F(BlockClient, RedisModuleBlockedClient*, RedisModuleCtx*, CommandFunction, CommandFunction, FreePrivateData, long long) \
   F(UnblockClient, int, RedisModuleBlockedClient*, void*)                                                 \
+  F(BlockedClientMeasureTimeStart, int, RedisModuleBlockedClient*)                                        \
+  F(BlockedClientMeasureTimeEnd, int, RedisModuleBlockedClient*)                                          \
   F(GetBlockedClientPrivateData, void*, RedisModuleCtx*)                                                  \
   F(CreateTimer, RedisModuleTimerID, RedisModuleCtx*, long long, TimerFunction, void*)                    \
   F(StopTimer, int, RedisModuleCtx*, RedisModuleTimerID, void**)                                          \
