@@ -143,7 +143,7 @@ def _of_archive(arrays: Mapping[str, Any]) -> Recording:
 def _files_of(source: str) -> list[Path]:
     """Return the files of a folder or a pattern, by name; none where it is neither."""
     path = Path(source)
-    if path.is_dir():
+    if source and path.is_dir():
         found = [own for own in path.rglob("*") if own.suffix in _FILE_SUFFIXES and own.is_file()]
         if not found and not stages.is_environment(source):
             raise ConfigError(f"the folder {source} has no file of {', '.join(_FILE_SUFFIXES)}")
