@@ -86,15 +86,15 @@ def test_the_documented_rule_lets_a_user_run_models_and_not_store_them(server, r
     redis_client.execute_command(*rule.split())
     try:
         with redis.Redis.from_url(server.url, username="agent", password="secret") as user:
-            user.execute_command("AI.TENSORSET", "agent:x", "FLOAT", 1, "VALUES", 4)
-            run = "AI.MODELEXECUTE memory_system:m INPUTS 1 agent:x OUTPUTS 1 {}"
-            assert user.execute_command(*run.format("agent:y").split()) == b"OK"
+            user.execute_command("AI.TENSORSET", "agent:{x}", "FLOAT", 1, "VALUES", 4)
+            run = "AI.MODELEXECUTE memory_system:m INPUTS 1 agent:{{x}} OUTPUTS 1 {}"
+            assert user.execute_command(*run.format("agent:{y}").split()) == b"OK"
             for refused in (
-                ["AI.MODELSTORE", "agent:m", "TORCH", "CPU", "BLOB", blob],
-                ["AI.MODELSET", "agent:m", "TORCH", "CPU", "BLOB", blob],
+                ["AI.MODELSTORE", "agent:{m}", "TORCH", "CPU", "BLOB", blob],
+                ["AI.MODELSET", "agent:{m}", "TORCH", "CPU", "BLOB", blob],
                 [
                     "AI.SCRIPTSTORE",
-                    "agent:s",
+                    "agent:{s}",
                     "CPU",
                     "ENTRY_POINTS",
                     0,
@@ -105,7 +105,7 @@ def test_the_documented_rule_lets_a_user_run_models_and_not_store_them(server, r
                 ["AI.CONFIG", "MODEL_CHUNK_SIZE", 1],
                 ["CONFIG", "SET", "ai.model-allow-list", ""],
                 run.format("memory_system:m").split(),
-                ["RESTORE", "agent:m", 0, payload],
+                ["RESTORE", "agent:{m}", 0, payload],
             ):
                 with pytest.raises(redis.exceptions.NoPermissionError):
                     user.execute_command(*refused)
