@@ -61,7 +61,7 @@ class Waiting:
 @pytest.fixture
 def waiting(server, redis_client, ai, store, store_script):
     store("slow", models.Slow())
-    ai("TENSORSET", "rounds", "INT64", 1, "VALUES", 200)
+    ai("TENSORSET", "rounds", "INT64", 1, "VALUES", 500)  # all requests are sent meanwhile
     store("m", models.Double())
     store_script("s")
     ai("TENSORSET", "x", "FLOAT", 1, "VALUES", 4)

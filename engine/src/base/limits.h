@@ -9,4 +9,7 @@ namespace redisai {
 // arithmetic.
 inline constexpr int64_t kMaxWaitMs = int64_t{1} << 40;
 
+// Of lists in lists, in what a script makes and in what the server answers it: what follows them recurses.
+inline constexpr int kMaxValueDepth = 128;
+
 }  // namespace redisai

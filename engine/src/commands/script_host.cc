@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <stdexcept>
 
+#include "base/limits.h"
 #include "commands/keyspace.h"
 #include "dag/model_run.h"
 #include "persist/value_names.h"
@@ -25,7 +27,8 @@ std::string TextOf(RedisModuleCallReply* reply) {
 }
 
 // Replies are of RESP2: no maps, sets or doubles. An error inside an array is its text.
-ScriptReply Read(RedisModuleCallReply* reply) {
+ScriptReply Read(RedisModuleCallReply* reply, int depth = 0) {
+  if (depth > kMaxValueDepth) throw std::runtime_error("the reply is nested too deeply");
   switch (redis::CallReplyType(reply)) {
     case redis::kReplyString:
     case redis::kReplyError:
@@ -35,7 +38,8 @@ ScriptReply Read(RedisModuleCallReply* reply) {
     case redis::kReplyArray: {
       ScriptReply::List list;
       const size_t count = redis::CallReplyLength(reply);
-      for (size_t i = 0; i < count; ++i) list.push_back(Read(redis::CallReplyArrayElement(reply, i)));
+      for (size_t i = 0; i < count; ++i)
+        list.push_back(Read(redis::CallReplyArrayElement(reply, i), depth + 1));
       return {std::move(list)};
     }
     default:

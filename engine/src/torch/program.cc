@@ -8,10 +8,12 @@
 #include <torch/script.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "torch/archive_check.h"
 #include "torch/device_scope.h"
 #include "torch/guard.h"
+#include "torch/nesting.h"
 #include "torch/tensor_bridge.h"
 
 namespace redisai::torch_backend {
@@ -99,6 +101,52 @@ std::optional<c10::IValue> ToScalar(const c10::Type& type, const at::Tensor& ten
   return c10::IValue(number.toLong());
 }
 
+// The values of a graph that outlive a run, and those that an operator writes to.
+struct StateAndWrites {
+  std::vector<const torch::jit::Value*> state;
+  std::vector<const torch::jit::Value*> written;
+  bool sets_attribute = false;
+};
+
+void Collect(const torch::jit::Block& block, StateAndWrites& found) {
+  for (const torch::jit::Node* node : block.nodes()) {
+    if (node->kind() == c10::prim::SetAttr) {
+      // An object that a run makes is its own; what is a module's outlives the run.
+      const auto type = node->input(0)->type()->cast<c10::ClassType>();
+      found.sets_attribute |= !type || type->is_module();
+    }
+    if (node->kind() == c10::prim::Constant || node->kind() == c10::prim::GetAttr) {
+      found.state.insert(found.state.end(), node->outputs().begin(), node->outputs().end());
+    }
+    if (const auto* schema = node->maybeSchema()) {
+      const size_t count = std::min(schema->arguments().size(), node->inputs().size());
+      for (size_t i = 0; i < count; ++i) {
+        const auto* alias = schema->arguments()[i].alias_info();
+        if (alias && alias->isWrite()) found.written.push_back(node->input(i));
+      }
+    }
+    for (const auto* inner : node->blocks()) Collect(*inner, found);
+  }
+}
+
+// Whether a run may change what a later run sees. Freezing has made constants of all that it saw no writer
+// of; where the analysis of aliases cannot tell, it says that there may be one.
+bool WritesState(const Module& frozen) {
+  const auto graph = frozen.get_method("forward").graph();
+  StateAndWrites found;
+  Collect(*graph->block(), found);
+  if (found.sets_attribute) return true;
+  const torch::jit::AliasDb aliases(graph);
+  return std::ranges::any_of(found.state, [&](const torch::jit::Value* state) {
+    if (aliases.hasWriters(state)) return true;
+    return std::ranges::any_of(found.written, [&](const torch::jit::Value* written) {
+      // mayContainAlias takes no const pointers, and changes nothing.
+      return aliases.mayContainAlias(const_cast<torch::jit::Value*>(state),
+                                     const_cast<torch::jit::Value*>(written));
+    });
+  });
+}
+
 class TorchProgram final : public Program {
  public:
   TorchProgram(Blob::Ref blob, at::Device device, const Module& loaded)
@@ -112,6 +160,12 @@ class TorchProgram final : public Program {
       if (!argument.default_value()) required_input_count_ = input_names_.size();
     }
     module_ = Optimize(loaded);
+    if (WritesState(module_)) {
+      throw std::runtime_error(
+          "the model may change its own parameters, buffers or attributes, and runs share them: take the "
+          "state "
+          "as an input and return it as an output");
+    }
     writes_inputs_ = WritesInputs(module_);
   }
 
@@ -172,6 +226,7 @@ Result<Program::Ref> MakeProgram(const Blob::Ref& blob, const Device& device) {
         if (const auto error = CheckArchive(archive))
           return Error{"the model cannot be loaded: " + error->text};
         const Module loaded = torch::jit::load(archive, torch_device, /*load_debug_files=*/false);
+        BoundNesting(*loaded._ivalue()->compilation_unit());
         if (auto error = CheckParameters(loaded.get_method("forward").function().getSchema())) return *error;
         return Program::Ref(std::make_shared<TorchProgram>(blob, torch_device, loaded));
       },

@@ -12,6 +12,7 @@
 #include "torch/device_scope.h"
 #include "torch/engine.h"
 #include "torch/guard.h"
+#include "torch/nesting.h"
 #include "torch/script_operators.h"
 #include "torch/source_limits.h"
 #include "torch/tensor_bridge.h"
@@ -160,6 +161,7 @@ Result<ScriptProgram::Ref> Compile(std::string_view source, const ScriptOptions&
         // The parser wants each line ended.
         unit->define(std::nullopt, std::string(source) + '\n', std::make_shared<ScriptNames>(),
                      /*self=*/nullptr);
+        BoundNesting(*unit);
         for (const std::string& name : options.entry_points) {
           if (auto error = CheckEntryPoint(*unit, name)) return *error;
         }

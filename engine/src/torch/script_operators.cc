@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/limits.h"
 #include "torch/tensor_bridge.h"
 
 namespace redisai::torch_backend {
@@ -27,24 +28,37 @@ const HostScope& Scope(const char* what) {
 }
 
 // What a script may write between the parentheses of redis.execute, as the strings of a command.
-void AppendArgument(const c10::IValue& value, std::vector<std::string>& arguments) {
-  if (value.isString()) {
-    arguments.push_back(value.toStringRef());
-  } else if (value.isBool()) {
-    arguments.emplace_back(value.toBool() ? "1" : "0");
-  } else if (value.isInt()) {
-    arguments.push_back(std::to_string(value.toInt()));
-  } else if (value.isDouble()) {
-    std::array<char, 32> text;
-    const auto end = std::to_chars(text.begin(), text.end(), value.toDouble()).ptr;
-    arguments.emplace_back(text.begin(), end);
-  } else if (value.isList()) {
-    for (const c10::IValue& element : value.toListRef()) AppendArgument(element, arguments);
-  } else {
-    throw std::runtime_error("redis.execute takes strings, numbers and lists of them, not " +
-                             value.tagKind());
+class Arguments {
+ public:
+  void Append(const c10::IValue& value, int depth = 0) {
+    // One list may be in another many times over, and hold nothing at all.
+    if (++looked_at_ > kMaxLookedAt) throw std::runtime_error("redis.execute was given too many arguments");
+    if (depth > kMaxValueDepth) throw std::runtime_error("redis.execute: values are nested too deeply");
+    if (value.isString()) {
+      texts_.push_back(value.toStringRef());
+    } else if (value.isBool()) {
+      texts_.emplace_back(value.toBool() ? "1" : "0");
+    } else if (value.isInt()) {
+      texts_.push_back(std::to_string(value.toInt()));
+    } else if (value.isDouble()) {
+      std::array<char, 32> text;
+      const auto end = std::to_chars(text.begin(), text.end(), value.toDouble()).ptr;
+      texts_.emplace_back(text.begin(), end);
+    } else if (value.isList()) {
+      for (const c10::IValue& element : value.toListRef()) Append(element, depth + 1);
+    } else {
+      throw std::runtime_error("redis.execute takes strings, numbers and lists of them, not " +
+                               value.tagKind());
+    }
   }
-}
+  const std::vector<std::string>& texts() const { return texts_; }
+
+ private:
+  static constexpr int kMaxLookedAt = 1 << 20;  // as many arguments as the server takes
+
+  std::vector<std::string> texts_;
+  int looked_at_ = 0;
+};
 
 c10::IValue ToTorch(const ScriptReply& reply);
 
@@ -64,8 +78,9 @@ c10::IValue ToTorch(const ScriptReply& reply) { return std::visit(ReplyToTorch{}
 
 void Execute(Stack& stack) {
   const auto count = static_cast<size_t>(torch::jit::pop(stack).toInt());
-  std::vector<std::string> arguments;
-  for (const c10::IValue& value : torch::jit::last(stack, count)) AppendArgument(value, arguments);
+  Arguments given;
+  for (const c10::IValue& value : torch::jit::last(stack, count)) given.Append(value);
+  const auto& arguments = given.texts();
   torch::jit::drop(stack, count);
   const auto reply = Scope("redis.execute").host()->Execute(arguments);
   if (!reply) {

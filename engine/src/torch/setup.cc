@@ -12,6 +12,7 @@
 
 #include "torch/engine.h"
 #include "torch/guard.h"
+#include "torch/nesting.h"
 #include "torch/script_operators.h"
 
 namespace redisai::torch_backend {
@@ -29,6 +30,7 @@ void Setup(int intra_op_threads, int inter_op_threads) {
   torch::jit::getExecutorMode() = true;
   torch::jit::getProfilingMode() = false;
   RegisterScriptOperators();
+  RegisterNestingOperators();
 }
 
 // OpenMP keeps the count for each thread that starts a parallel region.
