@@ -74,7 +74,7 @@ def test_no_server(tmp_path):
 def test_no_url():
     answer = call("agents", url="localhost:6379")
     assert answer.returncode == 1
-    assert answer.stderr.startswith("modules-store: 'localhost:6379' is not the URL of a server")
+    assert answer.stderr.startswith("modules-store: redis_url: 'localhost:6379': Redis URL must specify")
 
 
 def test_ctrl_c_is_quiet(server, redis_client, filled, wait_until):
