@@ -26,7 +26,8 @@ _FULL = [
     "test_readme.py",
     "test_rules.py",
 ]
-_FULL += ["cli/test_serve.py", "cli/test_transfer.py", "store/test_before_7.py", "store/test_tensors.py"]
+_FULL += ["cli/test_files.py", "cli/test_serve.py", "cli/test_transfer.py"]
+_FULL += ["store/test_before_7.py", "store/test_tensors.py"]
 collect_ignore = _FULL if helpers.THIN else ["thin"]
 
 _running: list[EmbeddedServer] = []
