@@ -17,7 +17,7 @@ class Proxy:
     def __init__(self, server_url: str, tls: ssl.SSLContext | None, port: int) -> None:
         self._server_url = server_url
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener = socket.create_server(("127.0.0.1", port), reuse_port=True)
         self.url = f"{'rediss' if tls else 'redis'}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._text, self._left = b"", 0
         self._when_lost: Callable[[], object] = lambda: None

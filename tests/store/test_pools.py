@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import socket
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -167,8 +168,7 @@ def test_a_given_pool_whose_connections_others_use(server, toy, kind):
 
 
 def test_what_never_left_is_no_repetition(open_store, server, toy):
-    with proxy_of(server.url) as proxy:
-        port = int(proxy.url.rpartition(":")[2])
+    with _held_port() as port, proxy_of(server.url, port=port) as proxy:
         store = open_store(proxy.url, codec="toy", retries=20)
         store.refresh_codec()
         proxy.close()
@@ -178,6 +178,15 @@ def test_what_never_left_is_no_repetition(open_store, server, toy):
             _stores_come_between(server.url, 40)
             with proxy_of(server.url, port=port):
                 assert waiting.result() in indexed(toy)
+
+
+@contextlib.contextmanager
+def _held_port():
+    """A port that nobody else gets while nothing listens there."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def _stores_come_between(url: str, count: int) -> None:
